@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All emulated devices of one partition in one struct, how they are wired, and the few
+ * calls that the rest of hv/ makes: create, route an interrupt, wake by a timer, take what
+ * the vCPU should be offered. Partition-owned, allocated from its pool.
+ */
+#ifndef HV_VDEV_VDEVS_H
+#define HV_VDEV_VDEVS_H
+
+#include "hv/vdev/bus.h"
+#include "hv/vdev/vdev.h"
+#include "hv/vdev/vioapic.h"
+#include "hv/vdev/vlapic.h"
+#include "hv/vdev/vpic.h"
+#include "hv/vdev/vpit.h"
+#include "hv/vdev/vpm.h"
+#include "hv/vdev/vrtc.h"
+#include "hv/vdev/vuart.h"
+
+struct vdevs {
+	struct vdev_host host;      /* filled by the owner before vdevs_init */
+	struct bus ports;
+	struct bus mmio;
+	struct vlapic vlapic;       /* of vCPU 0; one a vCPU later */
+	struct vioapic vioapic;
+	struct vpic vpic;
+	struct vpit vpit;
+	struct vuart vuart;
+	struct vrtc vrtc;
+	struct vpm vpm;
+};
+
+/* Resets all devices and registers their ranges. host must be filled, except its routing hooks
+ * (set_irq, pic_output, apic_message), which this sets. -ENOSPC/-EEXIST cannot happen but are passed on. */
+int __must_check vdevs_init(struct vdevs *devices, uint64_t memory_bytes, bool debug_exit);
+
+/* Called when the deadline of `timer` has passed. */
+void vdevs_timer(struct vdevs *devices, enum vtimer timer);
+
+/*
+ * The vector that the vCPU should be offered now, or -1: the vLAPIC's highest above its PPR,
+ * else the 8259's (through LINT0 as ExtINT). Does not change anything.
+ */
+int vdevs_pending_vector(struct vdevs *devices);
+
+/* The guest took `vector` (as offered): IRR to ISR, or the 8259's INTA. */
+void vdevs_interrupt_taken(struct vdevs *devices, int vector);
+
+/* A byte for the guest's serial line. False when its FIFO is full (try again later). */
+bool vdevs_serial_input(struct vdevs *devices, uint8_t byte);
+
+#endif
