@@ -1,31 +1,115 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Bulkhead's one Makefile. `make run` and `make check` do everything; see README.md.
+#
+#   make          the hypervisor, $(B)/bulkhead.elf      make run      build, boot the demo, ends at the prompt
+#   make iso      the demo ISO, $(B)/demo.iso            make check    every test; closes with "N passed, N failed"
+#   make unit     host tests    make system  boot tests  make lint     layering, headers, format
+#
+# CC=clang builds with clang; B=dir builds somewhere else.
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
 
 B       ?= build
-CC      ?= gcc
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
 NASM    ?= nasm
-LD      ?= ld
-NM      ?= nm
-OBJCOPY ?= objcopy
-PYTHON  ?= /usr/bin/python3
+LD      := ld
+NM      := nm
+PYTHON  := /usr/bin/python3
 
-# One object list per folder.
-LIB_OBJS      := bug log lock_order mul_div printf status string
-ARCH_OBJS     := cpu cpuid gdt host_map idt interrupt lapic panic stack symbol tsc vcpu_state virt
-VMX_OBJS      := setup exit state
-SVM_OBJS      := setup exit state
-MM_OBJS       := audit ept_format fault frames inject memslot mmu npt_format pool rmap root table
-DRIVERS_OBJS  := acpi console emulator power uart
-HV_OBJS       := manifest decoder
-LOADER_OBJS   := bzimage elf loader raw
-VDEV_OBJS     := bus vacpi vdevs vioapic vlapic vpic vpit vpm vrtc vuart
-SHELL_OBJS    :=
-BOOT_OBJS     := main multiboot2
-ASM_OBJS      := boot/entry arch/x86/idt_stubs arch/x86/vmx/entry arch/x86/svm/entry
+SRCS    := $(wildcard lib/*.c arch/x86/*.c arch/x86/vmx/*.c arch/x86/svm/*.c mm/*.c drivers/*.c \
+             hv/*.c hv/loader/*.c hv/vdev/*.c hv/shell/*.c boot/*.c)
+ASMS    := $(wildcard boot/*.asm arch/x86/*.asm arch/x86/vmx/*.asm arch/x86/svm/*.asm)
+OBJS    := $(SRCS:%.c=$(B)/obj/%.o) $(ASMS:%.asm=$(B)/obj/%.asm.o)
+
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wswitch-enum \
+           -Wenum-conversion -Wvla -Wundef -Wpointer-arith -Werror
+CFLAGS  := -std=gnu17 -O2 -g $(WARN) -I. -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone \
+           -mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer -fno-strict-aliasing \
+           -fno-asynchronous-unwind-tables -fcf-protection=none -fno-common
+DEPS     = -MMD -MP
+
+.PHONY: all
+all: $(B)/bulkhead.elf
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DEPS) -c $< -o $@
+
+# Constants shared with C come from asm_offsets.inc files beside the sources.
+$(B)/obj/%.asm.o: %.asm
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -g -F dwarf -Werror -I./ -MD $(@:.o=.d) -MP $< -o $@
+
+# Linked twice: the second time with the symbols of the first, for backtraces.
+LDFLAGS := -nostdlib -static -no-pie -z noexecstack -z max-page-size=4096 --build-id=none --fatal-warnings
+$(B)/pass1.elf: $(OBJS) linker.ld scripts/symbols
+	scripts/symbols /dev/null $(B)/symbols0.c
+	$(CC) $(CFLAGS) -c $(B)/symbols0.c -o $(B)/symbols0.o
+	$(LD) $(LDFLAGS) -T linker.ld $(OBJS) $(B)/symbols0.o -o $@
+$(B)/bulkhead.elf: $(B)/pass1.elf
+	$(NM) -n $< | scripts/symbols - $(B)/symbols.c
+	$(CC) $(CFLAGS) -c $(B)/symbols.c -o $(B)/symbols.o
+	$(LD) $(LDFLAGS) -T linker.ld $(OBJS) $(B)/symbols.o -o $@
+
+-include $(wildcard $(shell find $(B)/obj -name '*.d' 2>/dev/null))
+
+# Unit tests: the hypervisor's own files, built as Linux programs with ASan and UBSan. Each
+# tests/unit/test_X.c names what it links in a comment line "sources: lib/printf.c ...".
+UNIT_CC     := $(CC)
+UNIT_FLAGS  := -std=gnu17 -O1 -g $(WARN) -I. -fno-strict-aliasing -fno-builtin -fsanitize=address,undefined \
+               -fno-sanitize-recover=all -fno-omit-frame-pointer
+UNITS       := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+unit_sources = $(shell sed -n 's/^.*sources: *//p' tests/unit/test_$(1).c | sed 's,\*/,,')
+
+define UNIT_RULE
+$(B)/unit/test_$(1): tests/unit/test_$(1).c $$(call unit_sources,$(1)) $$(wildcard tests/unit/*.h)
+	@mkdir -p $$(@D)
+	$$(UNIT_CC) $$(UNIT_FLAGS) $$(filter %.c,$$^) -o $$@ -lcmocka
+endef
+$(foreach u,$(UNITS),$(eval $(call UNIT_RULE,$(u))))
+
+.PHONY: unit unit-programs
+unit-programs: $(UNITS:%=$(B)/unit/test_%)
+unit: unit-programs
+	scripts/run-tests unit $(UNITS:%=$(B)/unit/test_%)
+
+-include tests/guests/guests.mk
+
+# The demo: Debian's cloud kernel, a busybox initramfs (both downloaded once, kept in
+# $(B)/linux) and our own pulse, staged beside the manifest that names them.
+LINUX := $(B)/linux/vmlinuz $(B)/linux/initramfs.cpio.gz
+$(B)/linux/vmlinuz: scripts/fetch-kernel scripts/fetch-package
+	scripts/fetch-kernel $@
+$(B)/linux/initramfs.cpio.gz: scripts/mkinitramfs scripts/initramfs-init scripts/fetch-package
+	scripts/mkinitramfs $@
+$(B)/demo.iso: $(B)/bulkhead.elf iso/demo.conf $(LINUX) $(B)/guests/pulse.elf scripts/mkimage
+	@mkdir -p $(B)/demo
+	cp $(filter-out %/bulkhead.elf scripts/%,$^) $(B)/demo/
+	scripts/mkimage --iso $@ --kernel $(B)/bulkhead.elf $(B)/demo/demo.conf
+
+.PHONY: iso linux run check system lint clean
+iso: $(B)/demo.iso
+linux: $(LINUX)
+
+# RUN="--emulator bochs" and the like go to scripts/run.
+run:
+	@scripts/install-deps run
+	@$(MAKE) --no-print-directory iso
+	scripts/run $(RUN) $(B)/demo.iso
+
+check:
+	@scripts/install-deps check
+	@+B=$(B) scripts/run-tests check
+system: $(B)/bulkhead.elf $(LINUX)
+	@$(MAKE) --no-print-directory guests
+	@B=$(B) scripts/run-tests system $(TESTS)
+lint:
+	@scripts/run-tests lint
+
+clean:
+	rm -rf $(B)

@@ -49,6 +49,29 @@ enum decoder_alu {
 	ALU_DEC,
 };
 
+/* Instructions that a CPU without decode assists hands over raw. */
+enum decoder_system {
+	SYSTEM_NONE,
+	SYSTEM_MOV_FROM_CR, /* gpr = CR[system_register] */
+	SYSTEM_MOV_TO_CR,
+	SYSTEM_MOV_FROM_DR,
+	SYSTEM_MOV_TO_DR,
+	SYSTEM_CLTS,
+	SYSTEM_LMSW, /* the operand is memory, or gpr when there is none */
+	SYSTEM_SMSW, /* likewise */
+};
+
+#define DECODED_NO_GPR 0xff
+
+/* A ModRM (or moffs) memory operand: base + index * scale + displacement in `segment`. */
+struct decoded_address {
+	uint8_t base;  /* enum gpr or DECODED_NO_GPR */
+	uint8_t index; /* likewise */
+	uint8_t scale; /* 1, 2, 4, 8 */
+	bool rip_relative; /* the base is the address of the next instruction */
+	uint64_t displacement; /* sign-extended */
+};
+
 struct decoded {
 	uint8_t length;            /* bytes, prefixes included */
 	enum decoder_operation operation;
@@ -59,9 +82,15 @@ struct decoded {
 	uint8_t gpr;               /* enum gpr */
 	bool high_byte;            /* the register is AH, CH, DH or BH (gpr says which of RAX..RBX) */
 	bool has_immediate;        /* the source is `immediate`, sign-extended */
-	bool rep;
-	uint8_t segment;           /* enum segment of the source of a string move, after overrides */
+	bool memory_is_left;       /* READ_ALU: flags of [mem] op source; no register is written */
+	bool rep;                  /* a string instruction with REP, REPE or REPNE */
+	uint8_t segment;           /* enum segment of the memory operand or of the source of a
+				      string instruction, after overrides */
 	uint64_t immediate;
+	enum decoder_system system;
+	uint8_t system_register;   /* of MOV CR and MOV DR */
+	bool has_memory;           /* `address` is filled; not for string, VEX and EVEX ones */
+	struct decoded_address address;
 };
 
 /*
@@ -71,5 +100,12 @@ struct decoded {
  */
 int __must_check decoder_decode(struct decoded *out, enum decoder_mode mode, const uint8_t *bytes,
 				size_t size);
+
+/*
+ * The offset of the memory operand in its segment, cut to the address size. `regs` must hold
+ * RSP too; next_rip is the address after the instruction.
+ */
+uint64_t decoder_effective_address(const struct decoded *decoded, const struct vcpu_regs *regs,
+				   uint64_t next_rip);
 
 #endif

@@ -69,6 +69,9 @@ size_t frames_release_owner(owner_t owner);
 
 struct frame_info frame_get(pfn_t frame);
 
+/* True when every frame of [start, start + count) is exactly `info`: I4 of a whole run. */
+bool frames_all(pfn_t start, size_t count, struct frame_info info);
+
 /* Compare-and-swap of one frame's owner and state; false when it was not `expected`. */
 bool frame_change(pfn_t frame, struct frame_info expected, struct frame_info wanted);
 

@@ -31,6 +31,7 @@
 #define MMU_LEVELS 4
 
 struct mmu;
+struct table;
 
 /* Upward calls, handed over at mmu_init(). */
 struct mmu_ops {
@@ -61,7 +62,67 @@ enum mmu_result {
 	MMU_BUGGED,       /* the partition is bugged (-EIO of P4) */
 };
 
-/* 0, or an error before anything is visible (-ENOMEM). */
+/* Counters for `mmu stat`. Written under the MMU lock. */
+struct mmu_stats {
+	uint64_t faults;
+	uint64_t fixed_4k;
+	uint64_t fixed_2m;
+	uint64_t fixed_1g;
+	uint64_t mmio_installed;
+	uint64_t mmio_hits;
+	uint64_t retries;
+	uint64_t zaps;
+	uint64_t flushes;
+	uint64_t tables;
+	uint64_t rmap_entries;
+	uint64_t rmap_chains; /* lines of chains in use */
+	uint64_t reclaimed;   /* tables zapped because the pool was short */
+};
+
+#define MMU_ROOTS_MAX (2 * MMU_VIEWS_MAX) /* each view may have one valid and one on its way out */
+
+/* The last fault that changed nothing, and how often it came (M6). */
+struct mmu_again {
+	gpa_t address;
+	unsigned int view;
+	unsigned int access;
+	unsigned int count;
+};
+
+/*
+ * The MMU itself. Fields are mm/'s own business; the structure is here so that a partition
+ * can embed it. Everything but `slots` and the constant part is under `lock`.
+ */
+struct mmu {
+	struct spinlock lock;
+
+	/* Constant after mmu_init(). */
+	struct mmu_config config;
+	struct spte_limits spte_limits;
+	struct memslot_limits slot_limits;
+	pfn_t pool_start;
+	struct table *tables; /* a header for each page of the pool */
+
+	/* Readers take no lock; the array before the present one is kept for their sake. */
+	struct memslots *_Atomic slots;
+	struct memslots *retired_slots;
+	_Atomic unsigned int slot_hint;
+
+	struct rmap rmap;
+	struct list_node roots;
+	struct mmu_root root_store[MMU_ROOTS_MAX];
+	struct mmu_root *view_root[MMU_VIEWS_MAX]; /* each holds a reference */
+
+	struct table *last_table; /* of the last fault; believed only after a comparison */
+	bool flush_pending;
+	uint32_t retired_tables; /* index of the first, or TABLE_END */
+	size_t reclaim_cursor;
+	uint8_t audit_stamp;
+	struct mmu_again again;
+	struct mmu_stats stats;
+};
+
+/* 0, or an error before anything is visible (-ENOMEM). `mmu` is zeroed memory of the pool. */
 int __must_check mmu_init(struct mmu *mmu, const struct mmu_config *config);
 
 /*
@@ -72,8 +133,14 @@ int __must_check mmu_slot_create(struct mmu *mmu, const struct memslot_config *c
 				 struct error_text *error);
 int __must_check mmu_slot_delete(struct mmu *mmu, unsigned int slot_id);
 
-/* The root table of a view, for virt_ops.set_root. */
+/*
+ * The root table of a view, for virt_ops.set_root; made at its first use. 0 on a bugged
+ * partition, for an unknown view, or without memory. Takes the MMU lock.
+ */
 hpa_t mmu_root(struct mmu *mmu, unsigned int view);
+
+/* Ends a view: its root becomes invalid, and goes when nobody holds it. Takes the MMU lock. */
+int __must_check mmu_view_destroy(struct mmu *mmu, unsigned int view);
 
 /* A nested fault at `address` with MMU_READ | WRITE | EXECUTE. O(depth). Takes the MMU lock. */
 enum mmu_result mmu_fault(struct mmu *mmu, unsigned int view, gpa_t address, unsigned int access);
@@ -87,6 +154,7 @@ enum mmu_result mmu_fault_malformed(struct mmu *mmu, unsigned int view, gpa_t ad
 /*
  * Host pointer to guest memory at `address`, and in *size how many bytes follow in the same
  * slot; NULL when no slot is there, or `write` and the slot is read-only. No lock: slots.
+ * On a bugged partition memory can still be read (P7), but not written.
  */
 void *mmu_guest_ptr(struct mmu *mmu, gpa_t address, size_t *size, bool write);
 
@@ -133,21 +201,6 @@ struct mmu_audit {
 /* Returns the number of violations. Takes the MMU lock. */
 uint64_t mmu_audit(struct mmu *mmu, struct mmu_audit *audit);
 
-/* Counters for `mmu stat`. Written under the MMU lock. */
-struct mmu_stats {
-	uint64_t faults;
-	uint64_t fixed_4k;
-	uint64_t fixed_2m;
-	uint64_t fixed_1g;
-	uint64_t mmio_installed;
-	uint64_t mmio_hits;
-	uint64_t retries;
-	uint64_t zaps;
-	uint64_t flushes;
-	uint64_t tables;
-	uint64_t rmap_entries;
-	uint64_t rmap_chains;
-};
 void mmu_get_stats(struct mmu *mmu, struct mmu_stats *stats);
 
 /*

@@ -24,6 +24,7 @@ struct pool {
 	size_t used_count;   /* pages out now */
 	size_t peak_count;
 	uint64_t fail_at;    /* tests: the n-th allocation from now fails; 0: none */
+	uint64_t refused_count; /* pages and links that were not this pool's: damage */
 };
 
 /* `base` is zeroed memory of page_count pages. */
@@ -38,5 +39,8 @@ void *pool_alloc_run(struct pool *pool, size_t count);
 
 /* Pages that could still be had. */
 size_t pool_available(struct pool *pool);
+
+/* True when `ptr` lies in a page of this pool that was given out at some time. */
+bool pool_contains(const struct pool *pool, const void *ptr);
 
 #endif

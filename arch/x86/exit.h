@@ -51,6 +51,7 @@ struct exit_io {
 	bool rep;
 	uint8_t address_size; /* bytes: 2, 4, 8; for strings */
 	uint8_t segment;  /* enum segment of the source of OUTS, SEGMENT_ES for INS */
+	bool needs_decode; /* string: address_size and segment are guesses, read the prefixes */
 };
 
 struct exit_cr {
@@ -59,6 +60,8 @@ struct exit_cr {
 	bool clts;        /* CLTS or LMSW: `value` is the whole new CR0 */
 	uint8_t gpr;      /* source or destination; not for clts */
 	uint64_t value;   /* what is written: already fetched (RSP included) */
+	/* Only number and write are valid: MOV, CLTS, LMSW or SMSW, look at the instruction. */
+	bool needs_decode;
 };
 
 struct exit_fault {
@@ -75,6 +78,7 @@ struct exit_exception {
 	bool has_error;
 	uint32_t error;
 	uint64_t dr6; /* #DB: the bits to be set in the guest's DR6 */
+	uint64_t cr2; /* #PF that is injected: the guest's CR2 from then on */
 };
 
 struct exit {

@@ -120,6 +120,7 @@ struct virt_ops {
 
 	/* Parts of the state that handlers need on exit paths. */
 	uint64_t (*get_rsp)(struct virt_vcpu *vcpu);
+	uint64_t (*get_rflags)(struct virt_vcpu *vcpu);
 	void (*get_paging)(struct virt_vcpu *vcpu, struct virt_paging *paging);
 	void (*get_segment)(struct virt_vcpu *vcpu, enum segment which, struct segment_state *out);
 
@@ -166,6 +167,8 @@ extern struct virt_caps virt_caps;
 uint64_t virt_xcr0_mask(void);
 /* Bytes of an XSAVE area for that mask, rounded up to 64. */
 uint32_t virt_xsave_size(void);
+/* FPU, XCR0, DR0-3, DR6, TSC_AUX of a vCPU that is not loaded, as after INIT. */
+void virt_extended_reset(struct virt_vcpu *vcpu);
 /* Shared by the backends' vcpu_load/vcpu_put: FPU, XCR0, DR0-3, TSC_AUX. */
 void virt_extended_load(struct virt_vcpu *vcpu);
 void virt_extended_put(struct virt_vcpu *vcpu);

@@ -26,11 +26,13 @@ struct bus_range {
 	bus_write_fn *write;
 	void *device;
 	const char *name;
+	bool bytes; /* an 8-bit device: wider accesses come as bytes, lowest first, as on ISA */
 };
 
 struct bus {
 	struct bus_range ranges[BUS_RANGES_MAX]; /* sorted by start, no overlap */
 	unsigned int count;
+	unsigned int last;        /* index of the range that was hit last */
 	uint64_t all;             /* accesses */
 	uint64_t unclaimed_reads;
 	uint64_t unclaimed_writes;

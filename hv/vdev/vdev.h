@@ -15,6 +15,7 @@ enum vtimer {
 	VTIMER_LAPIC,
 	VTIMER_PIT,
 	VTIMER_RTC,
+	VTIMER_PM,
 	VTIMER_COUNT,
 };
 
@@ -35,6 +36,8 @@ struct vdev_host {
 	/* A message to the local APICs: from the I/O APIC (and later MSI). */
 	void (*apic_message)(struct vdev_host *host, uint8_t destination, bool logical,
 			     uint8_t delivery_mode, uint8_t vector, bool level);
+	/* A local APIC ended a level interrupt of `vector`: for the I/O APIC. */
+	void (*apic_eoi)(struct vdev_host *host, uint8_t vector);
 	/* The guest asks for the end: power off, reset (reboot), or debug exit with a status. */
 	void (*power_off)(struct vdev_host *host);
 	void (*reset)(struct vdev_host *host, const char *how);
@@ -49,6 +52,30 @@ struct vdev_host {
 static inline uint64_t vdev_ticks(const struct vdev_host *host, uint64_t now, uint64_t hz)
 {
 	return mul_div(now, hz, host->tsc_hz);
+}
+
+/* The inverse: the first partition time at which vdev_ticks() gives `ticks` or more. */
+static inline uint64_t vdev_deadline(const struct vdev_host *host, uint64_t ticks, uint64_t hz)
+{
+	uint64_t deadline = mul_div(ticks, host->tsc_hz, hz);
+
+	return vdev_ticks(host, deadline, hz) < ticks ? deadline + 1 : deadline;
+}
+
+/* Periodic timers ask for a wake-up this often at most, however short the guest's period is. */
+#define VDEV_WAKEUPS_MAX_HZ 20000
+
+/*
+ * The deadline of a periodic timer whose next period ends at `ticks`: missed periods coalesce,
+ * so a hostile period costs the guest interrupts and us nothing.
+ */
+static inline uint64_t vdev_periodic_deadline(const struct vdev_host *host, uint64_t now,
+					      uint64_t ticks, uint64_t hz)
+{
+	uint64_t earliest = now + host->tsc_hz / VDEV_WAKEUPS_MAX_HZ;
+	uint64_t deadline = vdev_deadline(host, ticks, hz);
+
+	return MAX(deadline, earliest);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #define HV_VDEV_VDEVS_H
 
 #include "hv/vdev/bus.h"
+#include "hv/vdev/vboard.h"
 #include "hv/vdev/vdev.h"
 #include "hv/vdev/vioapic.h"
 #include "hv/vdev/vlapic.h"
@@ -28,10 +29,14 @@ struct vdevs {
 	struct vuart vuart;
 	struct vrtc vrtc;
 	struct vpm vpm;
+	struct vboard vboard;
 };
 
-/* Resets all devices and registers their ranges. host must be filled, except its routing hooks
- * (set_irq, pic_output, apic_message), which this sets. -ENOSPC/-EEXIST cannot happen but are passed on. */
+/*
+ * Resets all devices and registers their ranges. host must be filled, except its routing hooks
+ * (set_irq, pic_output, apic_message, apic_eoi), which this sets. -ENOSPC/-EEXIST cannot happen
+ * but are passed on.
+ */
 int __must_check vdevs_init(struct vdevs *devices, uint64_t memory_bytes, bool debug_exit);
 
 /* Called when the deadline of `timer` has passed. */
@@ -43,8 +48,15 @@ void vdevs_timer(struct vdevs *devices, enum vtimer timer);
  */
 int vdevs_pending_vector(struct vdevs *devices);
 
-/* The guest took `vector` (as offered): IRR to ISR, or the 8259's INTA. */
+/*
+ * The guest took `vector` (as offered): IRR to ISR, or the 8259's INTA. To be called before any
+ * device is touched after the offer.
+ */
 void vdevs_interrupt_taken(struct vdevs *devices, int vector);
+
+/* An NMI (by IPI, LVT or I/O APIC) waits for the vCPU; and: the vCPU took it. */
+bool vdevs_nmi_pending(const struct vdevs *devices);
+void vdevs_nmi_taken(struct vdevs *devices);
 
 /* A byte for the guest's serial line. False when its FIFO is full (try again later). */
 bool vdevs_serial_input(struct vdevs *devices, uint8_t byte);

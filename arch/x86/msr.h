@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Model-specific registers by the names of their manuals (SDM volume 4; APM volume 2,
+ * "MSR Cross-Reference"), with the fields that are used. Numbers only, no policy.
+ */
+#ifndef ARCH_X86_MSR_H
+#define ARCH_X86_MSR_H
+
+#include "lib/bits.h"
+
+#define MSR_IA32_TSC 0x10u
+#define MSR_IA32_PLATFORM_ID 0x17u
+#define MSR_IA32_APIC_BASE 0x1bu
+#define MSR_IA32_FEATURE_CONTROL 0x3au
+#define MSR_IA32_TSC_ADJUST 0x3bu
+#define MSR_IA32_SPEC_CTRL 0x48u
+#define MSR_IA32_PRED_CMD 0x49u
+#define MSR_IA32_BIOS_UPDT_TRIG 0x79u
+#define MSR_IA32_BIOS_SIGN_ID 0x8bu
+#define MSR_PLATFORM_INFO 0xceu
+#define MSR_IA32_MTRRCAP 0xfeu
+#define MSR_IA32_ARCH_CAPABILITIES 0x10au
+#define MSR_IA32_FLUSH_CMD 0x10bu
+#define MSR_IA32_SYSENTER_CS 0x174u
+#define MSR_IA32_SYSENTER_ESP 0x175u
+#define MSR_IA32_SYSENTER_EIP 0x176u
+#define MSR_IA32_MCG_CAP 0x179u
+#define MSR_IA32_MCG_STATUS 0x17au
+#define MSR_IA32_MCG_CTL 0x17bu
+#define MSR_IA32_PERF_STATUS 0x198u
+#define MSR_IA32_THERM_STATUS 0x19cu
+#define MSR_IA32_MISC_ENABLE 0x1a0u
+#define MSR_IA32_DEBUGCTL 0x1d9u
+#define MSR_IA32_MTRR_PHYSBASE0 0x200u
+#define MSR_IA32_MTRR_PHYSMASK0 0x201u
+#define MSR_IA32_MTRR_FIX64K_00000 0x250u
+#define MSR_IA32_MTRR_FIX16K_80000 0x258u
+#define MSR_IA32_MTRR_FIX16K_A0000 0x259u
+#define MSR_IA32_MTRR_FIX4K_C0000 0x268u
+#define MSR_IA32_MTRR_FIX4K_F8000 0x26fu
+#define MSR_IA32_PAT 0x277u
+#define MSR_IA32_MTRR_DEF_TYPE 0x2ffu
+#define MSR_IA32_PERF_GLOBAL_CTRL 0x38fu
+#define MSR_IA32_MC0_CTL 0x400u
+#define MSR_IA32_TSC_DEADLINE 0x6e0u
+#define MSR_IA32_XSS 0xda0u
+
+/* IA32_APIC_BASE */
+#define APIC_BASE_BSP BIT(8)
+#define APIC_BASE_EXTD BIT(10)
+#define APIC_BASE_EN BIT(11)
+
+/* IA32_FEATURE_CONTROL */
+#define FEATURE_CONTROL_LOCKED BIT(0)
+#define FEATURE_CONTROL_VMX_IN_SMX BIT(1)
+#define FEATURE_CONTROL_VMX BIT(2)
+
+/* The x2APIC's registers: the xAPIC's offset / 16 above this. */
+#define MSR_X2APIC_BASE 0x800u
+#define MSR_X2APIC_LAST 0x8ffu
+
+/* SDM, "VMX Capability Reporting Facility" */
+#define MSR_IA32_VMX_BASIC 0x480u
+#define MSR_IA32_VMX_PINBASED_CTLS 0x481u
+#define MSR_IA32_VMX_PROCBASED_CTLS 0x482u
+#define MSR_IA32_VMX_EXIT_CTLS 0x483u
+#define MSR_IA32_VMX_ENTRY_CTLS 0x484u
+#define MSR_IA32_VMX_MISC 0x485u
+#define MSR_IA32_VMX_CR0_FIXED0 0x486u
+#define MSR_IA32_VMX_CR0_FIXED1 0x487u
+#define MSR_IA32_VMX_CR4_FIXED0 0x488u
+#define MSR_IA32_VMX_CR4_FIXED1 0x489u
+#define MSR_IA32_VMX_VMCS_ENUM 0x48au
+#define MSR_IA32_VMX_PROCBASED_CTLS2 0x48bu
+#define MSR_IA32_VMX_EPT_VPID_CAP 0x48cu
+#define MSR_IA32_VMX_TRUE_PINBASED_CTLS 0x48du
+#define MSR_IA32_VMX_TRUE_PROCBASED_CTLS 0x48eu
+#define MSR_IA32_VMX_TRUE_EXIT_CTLS 0x48fu
+#define MSR_IA32_VMX_TRUE_ENTRY_CTLS 0x490u
+#define MSR_IA32_VMX_VMFUNC 0x491u
+
+#define MSR_EFER 0xc0000080u
+#define MSR_STAR 0xc0000081u
+#define MSR_LSTAR 0xc0000082u
+#define MSR_CSTAR 0xc0000083u
+#define MSR_SFMASK 0xc0000084u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define MSR_TSC_AUX 0xc0000103u
+#define MSR_TSC_RATIO 0xc0000104u
+
+/* AMD */
+#define MSR_SYSCFG 0xc0010010u
+#define MSR_HWCR 0xc0010015u
+#define MSR_VM_CR 0xc0010114u
+#define MSR_VM_HSAVE_PA 0xc0010117u
+
+/* VM_CR */
+#define VM_CR_DPD BIT(0)
+#define VM_CR_R_INIT BIT(1)
+#define VM_CR_LOCK BIT(3)
+#define VM_CR_SVMDIS BIT(4)
+
+#endif

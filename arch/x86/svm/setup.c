@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The AMD backend's beginnings: what the CPU offers, turning SVM on and off, the permission
+ * maps of a partition, a vCPU's VMCB, and the table of functions. Deny by default: a guest
+ * instruction or register that is not known to be harmless is intercepted.
+ */
+#include "arch/x86/cpu.h"
+#include "arch/x86/cpuid.h"
+#include "arch/x86/svm/svm.h"
+#include "lib/string.h"
+
+#define CPUID_SVM_LEAF 0x8000000au
+#define SVM_EDX_NP BIT(0)
+#define SVM_EDX_NEXT_RIP BIT(3)
+#define SVM_EDX_VMCB_CLEAN BIT(5)
+#define SVM_EDX_FLUSH_BY_ASID BIT(6)
+#define SVM_EDX_DECODE_ASSISTS BIT(7)
+
+#define INTERCEPTS                                                                                 \
+	(VMCB_INTERCEPT_INTR | VMCB_INTERCEPT_NMI | VMCB_INTERCEPT_INIT |                          \
+	 VMCB_INTERCEPT_CR0_SEL_WRITE | VMCB_INTERCEPT_RDPMC | VMCB_INTERCEPT_CPUID |              \
+	 VMCB_INTERCEPT_INVD | VMCB_INTERCEPT_HLT | VMCB_INTERCEPT_INVLPGA |                       \
+	 VMCB_INTERCEPT_IOIO_PROT | VMCB_INTERCEPT_MSR_PROT | VMCB_INTERCEPT_TASK_SWITCH |         \
+	 VMCB_INTERCEPT_FERR_FREEZE | VMCB_INTERCEPT_SHUTDOWN)
+#define INTERCEPTS2                                                                                \
+	(VMCB_INTERCEPT2_VMRUN | VMCB_INTERCEPT2_VMMCALL | VMCB_INTERCEPT2_VMLOAD |                \
+	 VMCB_INTERCEPT2_VMSAVE | VMCB_INTERCEPT2_STGI | VMCB_INTERCEPT2_CLGI |                    \
+	 VMCB_INTERCEPT2_SKINIT | VMCB_INTERCEPT2_WBINVD | VMCB_INTERCEPT2_MONITOR |               \
+	 VMCB_INTERCEPT2_MWAIT | VMCB_INTERCEPT2_MWAIT_ARMED | VMCB_INTERCEPT2_XSETBV |            \
+	 VMCB_INTERCEPT2_RDPRU)
+/* #DB and #AC, or a guest could make the CPU deliver one within the other for ever. */
+#define INTERCEPTS_EXCEPTION                                                                       \
+	((uint32_t)(BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC)))
+
+struct svm_features svm_features;
+
+/* Per CPU, each written by its own CPU only: the next entry drops the whole TLB. */
+static bool flush_all_pending[MAX_CPUS];
+
+static_assert(offsetof(struct virt_vcpu, regs) == 0 &&
+		       offsetof(struct vcpu_regs, gpr[GPR_R15]) == 15 * 8,
+	       "entry.asm");
+
+/* See virt_ops.cpu_probe. */
+static int svm_cpu_probe(struct virt_caps *caps, struct error_text *error)
+{
+	struct cpuid_result leaf = cpuid_checked(CPUID_SVM_LEAF, 0);
+	uint64_t vm_cr;
+
+	if (!cpuid_has(CPUID_SVM)) {
+		return error_set(error, -ENODEV, "this CPU has no SVM");
+	}
+	/* Where there is no VM_CR nothing can have disabled SVM. */
+	rdmsr_safe(MSR_VM_CR, &vm_cr);
+	if ((vm_cr & VM_CR_SVMDIS) && (vm_cr & VM_CR_LOCK)) {
+		return error_set(error, -ENODEV,
+				 "the firmware has disabled SVM and locked it (VM_CR.SVMDIS, "
+				 "LOCK): enable virtualisation in its set-up");
+	}
+	if (!(leaf.edx & SVM_EDX_NP)) {
+		return error_set(error, -ENODEV, "SVM without nested paging (CPUID 8000000A.EDX.NP)");
+	}
+	if (leaf.ebx < 2) {
+		return error_set(error, -ENODEV, "SVM without an ASID for guests (NASID is %u)",
+				 leaf.ebx);
+	}
+	svm_features = (struct svm_features){
+		.next_rip = (leaf.edx & SVM_EDX_NEXT_RIP) != 0,
+		.decode_assists = (leaf.edx & SVM_EDX_DECODE_ASSISTS) != 0,
+		.flush_by_asid = (leaf.edx & SVM_EDX_FLUSH_BY_ASID) != 0,
+		.clean = (leaf.edx & SVM_EDX_VMCB_CLEAN) ? VMCB_CLEAN_ALL : 0,
+	};
+	*caps = (struct virt_caps){
+		.nested_large_1g = cpuid_has(CPUID_PAGE_1G),
+		.nested_accessed_dirty = true,
+		.instruction_length = svm_features.next_rip,
+		.tagged_tlb = true,
+		.asid_count = leaf.ebx,
+	};
+	return 0;
+}
+
+/* See virt_ops.cpu_enable. `page` is in the direct map; the CPU keeps host state in it. */
+static int svm_cpu_enable(void *page, struct error_text *error)
+{
+	uint64_t vm_cr;
+
+	if (rdmsr_safe(MSR_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS)) {
+		wrmsr_safe(MSR_VM_CR, vm_cr & ~VM_CR_SVMDIS);
+		rdmsr_safe(MSR_VM_CR, &vm_cr);
+		if (vm_cr & VM_CR_SVMDIS) {
+			return error_set(error, -ENODEV, "CPU %u: SVM is disabled (VM_CR.SVMDIS)",
+					 this_cpu()->id);
+		}
+	}
+	if (!wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME)) {
+		return error_set(error, -ENODEV, "CPU %u: refuses EFER.SVME", this_cpu()->id);
+	}
+	wrmsr(MSR_VM_HSAVE_PA, ptr_to_hpa(page).v);
+	return 0;
+}
+
+static void svm_cpu_disable(void)
+{
+	wrmsr(MSR_VM_HSAVE_PA, 0);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
+/* Clears both bits (read, write) of an MSR below 2000h or in C0000000h-C0001FFFh. */
+static void msr_pass(uint8_t *map, uint32_t msr)
+{
+	uint32_t index = msr < 0x2000 ? msr : msr - 0xc0000000u + 0x2000;
+
+	map[index / 4] = (uint8_t)(map[index / 4] & ~(3u << (index % 4 * 2)));
+}
+
+/* See virt_ops.partition_init. Passed are MSRs that are the guest's own: switched with it. */
+static void svm_partition_init(struct virt_partition *partition)
+{
+	static const uint32_t passed[] = {
+		MSR_IA32_SYSENTER_CS,
+		MSR_IA32_SYSENTER_ESP,
+		MSR_IA32_SYSENTER_EIP,
+		MSR_STAR,
+		MSR_LSTAR,
+		MSR_CSTAR,
+		MSR_SFMASK,
+		MSR_FS_BASE,
+		MSR_GS_BASE,
+		MSR_KERNEL_GS_BASE,
+		MSR_TSC_AUX,
+	};
+
+	memset(partition->io_bitmap, 0xff, 3 * PAGE_SIZE);
+	memset(partition->msr_bitmap, 0xff, 2 * PAGE_SIZE);
+	for (size_t i = 0; i < ARRAY_COUNT(passed); i++) {
+		msr_pass(partition->msr_bitmap, passed[i]);
+	}
+}
+
+/* Has the end of an NMI handler seen. */
+void svm_set_iret_intercept(struct vmcb *vmcb, bool on)
+{
+	vmcb->control.intercept &= ~VMCB_INTERCEPT_IRET;
+	if (on) {
+		vmcb->control.intercept |= VMCB_INTERCEPT_IRET;
+	}
+	svm_dirty(vmcb, VMCB_CLEAN_I);
+}
+
+/* See virt_ops.vcpu_init. The pages are zeroed and in the direct map. */
+static int svm_vcpu_init(struct virt_vcpu *vcpu, struct error_text *error)
+{
+	struct vmcb *vmcb = svm_vmcb(vcpu);
+	struct vmcb_control *control = &vmcb->control;
+	struct vcpu_state state;
+
+	if (vcpu->asid == 0 || vcpu->asid >= virt_caps.asid_count) {
+		return error_set(error, -EIO, "ASID %u: this CPU has 1 to %u", vcpu->asid,
+				 virt_caps.asid_count - 1);
+	}
+	control->intercept_cr = VMCB_CR_WRITE(4) | VMCB_CR_READ(8) | VMCB_CR_WRITE(8);
+	control->intercept_exception = INTERCEPTS_EXCEPTION;
+	control->intercept = INTERCEPTS;
+	control->intercept2 = INTERCEPTS2;
+	control->iopm_base_pa = ptr_to_hpa(vcpu->partition->io_bitmap).v;
+	control->msrpm_base_pa = ptr_to_hpa(vcpu->partition->msr_bitmap).v;
+	control->guest_asid = vcpu->asid;
+	control->v_intr = VMCB_V_INTR_MASKING | VMCB_V_IGN_TPR;
+	control->np_enable = VMCB_NP_ENABLE;
+	control->n_cr3 = vcpu->nested_root;
+	control->interrupt_shadow = 0;
+	vmcb->save.dr6 = DR6_INIT;
+	vcpu->xcr0 = XCR0_X87;
+	vcpu->reinject = 0;
+	vcpu->nmi_pending = false;
+	vcpu->scratch[SVM_NMI_STATE] = SVM_NMI_OPEN;
+	vcpu->scratch[SVM_LAST_CPU] = 0;
+	vcpu_state_reset(&state);
+	svm_set_state(vcpu, &state);
+	return 0;
+}
+
+/*
+ * See virt_ops.vcpu_load. On a CPU that it did not run on last, translations from an
+ * earlier stay may be out of date, and VMCB fields that the CPU has cached too.
+ */
+static void svm_vcpu_load(struct virt_vcpu *vcpu)
+{
+	uint64_t cpu = UINT64_C(1) + this_cpu()->id;
+
+	if (vcpu->scratch[SVM_LAST_CPU] != cpu) {
+		vcpu->scratch[SVM_LAST_CPU] = cpu;
+		vcpu->flush = true;
+	}
+	svm_dirty(svm_vmcb(vcpu), VMCB_CLEAN_ALL);
+	/* The host's GS base, TR and so on, as every exit of this vCPU finds them again. */
+	__asm__ volatile("vmsave %0" : : "a"(ptr_to_hpa(vcpu->page[1]).v) : "memory");
+	virt_extended_load(vcpu);
+}
+
+static void svm_vcpu_put(struct virt_vcpu *vcpu)
+{
+	virt_extended_put(vcpu);
+}
+
+/*
+ * See virt_ops.flush_asid. No instruction drops an ASID from outside, and none is needed:
+ * its translations are used by VMRUN only, so the next entry on this CPU drops them all.
+ */
+static void svm_flush_asid(uint32_t asid, uint64_t nested_root)
+{
+	(void)asid;
+	(void)nested_root;
+	flush_all_pending[this_cpu()->id] = true;
+}
+
+/* True, once, when the whole TLB of this CPU is to be dropped. */
+bool svm_take_flush_all(void)
+{
+	bool *pending = &flush_all_pending[this_cpu()->id];
+	bool taken = *pending;
+
+	*pending = false;
+	return taken;
+}
+
+/* No set_deadline: SVM has no timer of its own (virt_caps.deadline_timer is false). */
+const struct virt_ops svm_ops = {
+	.name = "SVM",
+	.cpu_probe = svm_cpu_probe,
+	.cpu_enable = svm_cpu_enable,
+	.cpu_disable = svm_cpu_disable,
+	.partition_init = svm_partition_init,
+	.vcpu_init = svm_vcpu_init,
+	.vcpu_load = svm_vcpu_load,
+	.vcpu_put = svm_vcpu_put,
+	.enter = svm_enter,
+	.inject_exception = svm_inject_exception,
+	.set_rip = svm_set_rip,
+	.interrupts_enabled = svm_interrupts_enabled,
+	.get_rsp = svm_get_rsp,
+	.get_rflags = svm_get_rflags,
+	.get_paging = svm_get_paging,
+	.get_segment = svm_get_segment,
+	.set_crs = svm_set_crs,
+	.get_state = svm_get_state,
+	.set_state = svm_set_state,
+	.set_pat = svm_set_pat,
+	.set_root = svm_set_root,
+	.set_tsc_offset = svm_set_tsc_offset,
+	.flush_asid = svm_flush_asid,
+};

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Control registers, EFER and XCR0: what a guest may set. The rules are the manual's for a
+ * CPU with the features that the CPUID policy shows (SDM, "Control Registers"; APM, "System
+ * Resources"); a value that breaks one is #GP(0) and changes nothing.
+ */
+#include "arch/x86/cpu.h"
+#include "hv/cpuid_policy.h"
+#include "hv/guest_memory.h"
+#include "hv/partition.h"
+
+#define CR0_WRITABLE                                                                               \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
+#define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_NXE)
+#define PDPTE_RESERVED (BITS(8, 5) | BITS(2, 1))
+
+static bool in_long_mode(const struct virt_paging *paging)
+{
+	return (paging->efer & EFER_LMA) != 0;
+}
+
+static bool in_64_bit_code(const struct virt_paging *paging)
+{
+	return in_long_mode(paging) && (paging->cs_rights & SEGMENT_RIGHTS_L);
+}
+
+static bool uses_pae_without_long_mode(const struct virt_paging *paging)
+{
+	return (paging->cr0 & CR0_PG) && (paging->cr4 & CR4_PAE) && !(paging->efer & EFER_LME);
+}
+
+/*
+ * PAE paging keeps its four top entries inside the CPU: they are read when paging comes on.
+ * False when one has reserved bits set.
+ */
+static bool load_pdptes(struct vcpu *vcpu, uint64_t cr3, uint64_t pdpte[4])
+{
+	if (guest_physical_read(vcpu->partition, gpa(cr3 & BITS(31, 5)), pdpte,
+				4 * sizeof(pdpte[0]))) {
+		return false;
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		uint64_t reserved = PDPTE_RESERVED | ~BITS(cpuid_policy_maxphyaddr() - 1, 0);
+
+		if ((pdpte[i] & 1) && (pdpte[i] & reserved)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Puts checked registers into the hardware; reads the PDPTEs first where they are needed. */
+static enum outcome commit(struct vcpu *vcpu, const struct virt_paging *paging)
+{
+	uint64_t pdpte[4];
+
+	if (!uses_pae_without_long_mode(paging)) {
+		virt->set_crs(&vcpu->virt, paging, NULL);
+		return OUTCOME_NEXT;
+	}
+	if (!load_pdptes(vcpu, paging->cr3, pdpte)) {
+		return inject_gp(vcpu);
+	}
+	virt->set_crs(&vcpu->virt, paging, pdpte);
+	return OUTCOME_NEXT;
+}
+
+static enum outcome guest_writes_cr0(struct vcpu *vcpu, uint64_t value)
+{
+	struct virt_paging paging;
+	bool paging_starts;
+
+	virt->get_paging(&vcpu->virt, &paging);
+	value |= CR0_ET;
+	if (value >> 32) {
+		return inject_gp(vcpu);
+	}
+	value &= CR0_WRITABLE;
+	if (((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD))) {
+		return inject_gp(vcpu);
+	}
+	paging_starts = (value & CR0_PG) && !(paging.cr0 & CR0_PG);
+	if (paging_starts && (paging.efer & EFER_LME) &&
+	    (!(paging.cr4 & CR4_PAE) || (paging.cs_rights & SEGMENT_RIGHTS_L))) {
+		return inject_gp(vcpu);
+	}
+	if (!(value & CR0_PG) && (paging.cr0 & CR0_PG) &&
+	    ((paging.cr4 & CR4_PCIDE) || in_64_bit_code(&paging))) {
+		return inject_gp(vcpu);
+	}
+	paging.cr0 = value;
+	paging.efer &= ~EFER_LMA;
+	if ((value & CR0_PG) && (paging.efer & EFER_LME)) {
+		paging.efer |= EFER_LMA;
+	}
+	return commit(vcpu, &paging);
+}
+
+static enum outcome guest_writes_cr4(struct vcpu *vcpu, uint64_t value)
+{
+	struct virt_paging paging;
+
+	virt->get_paging(&vcpu->virt, &paging);
+	if (value & ~cpuid_policy_cr4_mask()) {
+		return inject_gp(vcpu);
+	}
+	if (in_long_mode(&paging) && !(value & CR4_PAE)) {
+		return inject_gp(vcpu);
+	}
+	if ((value & CR4_PCIDE) && !(paging.cr4 & CR4_PCIDE) &&
+	    (!in_long_mode(&paging) || (paging.cr3 & CR3_PCID))) {
+		return inject_gp(vcpu);
+	}
+	paging.cr4 = value;
+	return commit(vcpu, &paging);
+}
+
+static enum outcome guest_writes_cr3(struct vcpu *vcpu, uint64_t value)
+{
+	struct virt_paging paging;
+
+	virt->get_paging(&vcpu->virt, &paging);
+	if (paging.cr4 & CR4_PCIDE) {
+		value &= ~CR3_NO_FLUSH;
+	}
+	if (in_long_mode(&paging) && (value & ~BITS(cpuid_policy_maxphyaddr() - 1, 0))) {
+		return inject_gp(vcpu);
+	}
+	paging.cr3 = value;
+	return commit(vcpu, &paging);
+}
+
+static enum outcome guest_writes(struct vcpu *vcpu, unsigned int number, uint64_t value)
+{
+	switch (number) {
+	case 0:
+		return guest_writes_cr0(vcpu, value);
+	case 3:
+		return guest_writes_cr3(vcpu, value);
+	case 4:
+		return guest_writes_cr4(vcpu, value);
+	case 8:
+		if (value & ~BITS(3, 0)) {
+			return inject_gp(vcpu);
+		}
+		vlapic_set_tpr(&vcpu->partition->devices.vlapic, (uint8_t)(value << 4));
+		return OUTCOME_NEXT;
+	default:
+		return inject_ud(vcpu);
+	}
+}
+
+static enum outcome guest_reads(struct vcpu *vcpu, unsigned int number, unsigned int gpr,
+			    unsigned int size)
+{
+	struct virt_paging paging;
+	uint64_t value;
+
+	virt->get_paging(&vcpu->virt, &paging);
+	switch (number) {
+	case 0:
+		value = paging.cr0;
+		break;
+	case 3:
+		value = paging.cr3;
+		break;
+	case 4:
+		value = paging.cr4;
+		break;
+	case 8:
+		value = vlapic_cr8(&vcpu->partition->devices.vlapic);
+		break;
+	default:
+		return inject_ud(vcpu);
+	}
+	vcpu_write_gpr(vcpu, gpr, size, value);
+	return OUTCOME_NEXT;
+}
+
+enum outcome exit_cr_access(struct vcpu *vcpu)
+{
+	const struct exit_cr *cr = &vcpu->exit.cr;
+
+	if (cr->write || cr->clts) {
+		return guest_writes(vcpu, cr->number, cr->value);
+	}
+	return guest_reads(vcpu, cr->number, cr->gpr, 8);
+}
+
+enum outcome exit_efer_write(struct vcpu *vcpu, uint64_t value)
+{
+	struct virt_paging paging;
+	uint64_t changed;
+
+	virt->get_paging(&vcpu->virt, &paging);
+	value = (value & ~EFER_LMA) | (paging.efer & EFER_LMA); /* read-only */
+	changed = value ^ paging.efer;
+	if (value & ~(EFER_WRITABLE | EFER_LMA)) {
+		return inject_gp(vcpu);
+	}
+	if ((changed & EFER_LME) && (paging.cr0 & CR0_PG)) {
+		return inject_gp(vcpu);
+	}
+	paging.efer = value;
+	return commit(vcpu, &paging);
+}
+
+/* SDM, "XSAVE-Supported Features and State-Component Bitmaps": which combinations exist. */
+static bool xcr0_is_valid(uint64_t value)
+{
+	uint64_t avx512 = XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM;
+
+	if ((value & ~virt_xcr0_mask()) || !(value & XCR0_X87)) {
+		return false;
+	}
+	if ((value & XCR0_AVX) && !(value & XCR0_SSE)) {
+		return false;
+	}
+	return !(value & avx512) || ((value & avx512) == avx512 && (value & XCR0_AVX));
+}
+
+enum outcome exit_xsetbv(struct vcpu *vcpu)
+{
+	const uint64_t *gpr = vcpu->virt.regs.gpr;
+	uint64_t value = (gpr[GPR_RDX] & BITS(31, 0)) << 32 | (gpr[GPR_RAX] & BITS(31, 0));
+	struct virt_paging paging;
+
+	virt->get_paging(&vcpu->virt, &paging);
+	if (!(paging.cr4 & CR4_OSXSAVE)) {
+		return inject_ud(vcpu);
+	}
+	if (paging.cpl != 0 || (gpr[GPR_RCX] & BITS(31, 0)) != 0 || !xcr0_is_valid(value)) {
+		return inject_gp(vcpu);
+	}
+	vcpu->virt.xcr0 = value;
+	xsetbv(0, value); /* guest values are live while its vCPU is loaded */
+	return OUTCOME_NEXT;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is done about an exit: one switch, one line per kind. Handlers only say what they
+ * want (enum outcome); moving RIP on, injecting and stopping happen here, after it. A kind
+ * that is not known stops the partition, never silently resumes.
+ */
+#include "arch/x86/cpu.h"
+#include "hv/guest_memory.h"
+#include "hv/partition.h"
+
+static_assert(ACCESS_READ == MMU_READ && ACCESS_WRITE == MMU_WRITE && ACCESS_EXECUTE == MMU_EXECUTE,
+	      "exits and the MMU name accesses alike");
+
+enum outcome inject_fault(struct vcpu *vcpu, uint8_t vector, uint32_t error)
+{
+	vcpu->injection = (struct exit_exception){ .vector = vector,
+						   .has_error = true,
+						   .error = error };
+	return OUTCOME_INJECT;
+}
+
+enum outcome inject_gp(struct vcpu *vcpu)
+{
+	return inject_fault(vcpu, VECTOR_GP, 0);
+}
+
+enum outcome inject_ud(struct vcpu *vcpu)
+{
+	vcpu->injection = (struct exit_exception){ .vector = VECTOR_UD };
+	return OUTCOME_INJECT;
+}
+
+enum outcome inject_pf(struct vcpu *vcpu, uint64_t linear, uint32_t error)
+{
+	vcpu->injection = (struct exit_exception){ .vector = VECTOR_PF,
+						   .has_error = true,
+						   .error = error,
+						   .cr2 = linear };
+	return OUTCOME_INJECT;
+}
+
+uint64_t vcpu_read_gpr(struct vcpu *vcpu, unsigned int gpr, unsigned int size)
+{
+	uint64_t value = gpr == GPR_RSP ? virt->get_rsp(&vcpu->virt) : vcpu->virt.regs.gpr[gpr];
+
+	return size == 8 ? value : value & (BIT(size * 8) - 1);
+}
+
+void vcpu_write_gpr(struct vcpu *vcpu, unsigned int gpr, unsigned int size, uint64_t value)
+{
+	uint64_t mask = size == 8 ? ~UINT64_C(0) : BIT(size * 8) - 1;
+	uint64_t kept = size >= 4 ? 0 : vcpu_read_gpr(vcpu, gpr, 8) & ~mask;
+	struct vcpu_state state;
+
+	value = kept | (value & mask);
+	if (gpr != GPR_RSP) {
+		vcpu->virt.regs.gpr[gpr] = value;
+		return;
+	}
+	virt->get_state(&vcpu->virt, &state); /* rare: RSP lives in the hardware */
+	state.regs.gpr[GPR_RSP] = value;
+	virt->set_state(&vcpu->virt, &state);
+}
+
+static enum outcome crash(struct vcpu *vcpu, const char *what)
+{
+	partition_end(vcpu->partition, STOP_CRASH,
+		      "%s (vCPU %u, rip 0x%llx, reason 0x%x, info 0x%llx)", what, vcpu->id,
+		      (unsigned long long)vcpu->exit.rip, vcpu->exit.raw_reason,
+		      (unsigned long long)vcpu->exit.raw_info);
+	return OUTCOME_STOP;
+}
+
+static enum outcome handle_exception(struct vcpu *vcpu)
+{
+	vcpu->injection = vcpu->exit.exception;
+	return OUTCOME_INJECT;
+}
+
+/* The guest's own tables lie where no memory is: they read as ones, so reserved bits are set. */
+static enum outcome table_outside_memory(struct vcpu *vcpu)
+{
+	const struct exit_fault *fault = &vcpu->exit.fault;
+
+	if (!fault->has_linear) {
+		return crash(vcpu, "the guest's page tables lie outside its memory");
+	}
+	return inject_pf(vcpu, fault->linear.v, (uint32_t)(PF_P | PF_RSVD));
+}
+
+static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
+{
+	switch (result) {
+	case MMU_FIXED:
+	case MMU_RETRY:
+		return OUTCOME_RESUME;
+	case MMU_MMIO:
+	case MMU_READ_ONLY:
+		return vcpu->exit.fault.table_walk ? table_outside_memory(vcpu) : exit_mmio(vcpu);
+	case MMU_NO_MEMORY:
+		return crash(vcpu, "the partition's pool of MMU metadata is exhausted");
+	case MMU_STUCK:
+		return crash(vcpu, "the same nested fault again and again without progress (M6)");
+	case MMU_BUGGED:
+		return OUTCOME_STOP;
+	}
+	return crash(vcpu, "unknown answer of the MMU");
+}
+
+static enum outcome handle_nested_fault(struct vcpu *vcpu)
+{
+	const struct exit_fault *fault = &vcpu->exit.fault;
+
+	return handle_mmu_result(vcpu, mmu_fault(&vcpu->partition->mmu, 0, fault->address,
+						 fault->access));
+}
+
+static enum outcome handle_malformed(struct vcpu *vcpu)
+{
+	return handle_mmu_result(vcpu, mmu_fault_malformed(&vcpu->partition->mmu, 0,
+							   vcpu->exit.fault.address));
+}
+
+static enum outcome dispatch(struct vcpu *vcpu)
+{
+	switch (vcpu->exit.kind) {
+	case EXIT_HOST_INTERRUPT:
+		return OUTCOME_CORE;
+	case EXIT_HOST_NMI:
+	case EXIT_TIMER:
+	case EXIT_WINDOW:
+		return OUTCOME_RESUME;
+	case EXIT_CPUID:
+		return exit_cpuid(vcpu);
+	case EXIT_HLT:
+		return OUTCOME_BLOCK;
+	case EXIT_IO:
+		return exit_io(vcpu);
+	case EXIT_MSR_READ:
+		return exit_msr_read(vcpu);
+	case EXIT_MSR_WRITE:
+		return exit_msr_write(vcpu);
+	case EXIT_CR_ACCESS:
+		return exit_cr_access(vcpu);
+	case EXIT_XSETBV:
+		return exit_xsetbv(vcpu);
+	case EXIT_HYPERCALL:
+		return exit_hypercall(vcpu);
+	case EXIT_INVALIDATE_CACHE: /* memory is write-back and coherent: nothing to do */
+	case EXIT_PAUSE:
+		return OUTCOME_NEXT;
+	case EXIT_FORBIDDEN:
+		return inject_ud(vcpu);
+	case EXIT_PRIVILEGED:
+		return inject_gp(vcpu);
+	case EXIT_EXCEPTION:
+		return handle_exception(vcpu);
+	case EXIT_NESTED_FAULT:
+		return handle_nested_fault(vcpu);
+	case EXIT_MALFORMED:
+		return handle_malformed(vcpu);
+	case EXIT_TRIPLE_FAULT:
+		return crash(vcpu, "triple fault");
+	case EXIT_TASK_SWITCH:
+		return crash(vcpu, "hardware task switches are not supported");
+	case EXIT_HOST_MACHINE_CHECK:
+		return crash(vcpu, "machine check");
+	case EXIT_INIT_SIGNAL:
+		return crash(vcpu, "unexpected INIT or SIPI");
+	case EXIT_ENTRY_FAILED:
+		return crash(vcpu, "the CPU refused the guest state");
+	case EXIT_UNKNOWN:
+	case EXIT_KIND_COUNT:
+		break;
+	}
+	return crash(vcpu, "unknown exit");
+}
+
+/* Moves RIP past the instruction; a guest that single-steps gets its #DB after it. */
+static enum outcome finish_instruction(struct vcpu *vcpu)
+{
+	struct exit *exit = &vcpu->exit;
+
+	virt->set_rip(&vcpu->virt, exit->rip + exit->instruction_length);
+	if (unlikely(virt->get_rflags(&vcpu->virt) & RFLAGS_TF)) {
+		vcpu->injection = (struct exit_exception){ .vector = VECTOR_DB, .dr6 = DR6_BS };
+		virt->inject_exception(&vcpu->virt, &vcpu->injection);
+	}
+	return OUTCOME_RESUME;
+}
+
+/* Kinds that end in OUTCOME_NEXT and for which some CPUs do not tell the length. */
+static bool is_instruction(enum exit_kind kind)
+{
+	return kind >= EXIT_CPUID && kind <= EXIT_PAUSE;
+}
+
+enum outcome exit_handle(struct vcpu *vcpu)
+{
+	struct exit *exit = &vcpu->exit;
+	enum outcome outcome;
+	struct decoded decoded;
+
+	if (exit->instruction_length == 0 && is_instruction(exit->kind)) {
+		outcome = guest_decode(vcpu, &decoded);
+		if (outcome != OUTCOME_NEXT) {
+			goto decided;
+		}
+		exit->instruction_length = decoded.length;
+	}
+	outcome = dispatch(vcpu);
+decided:
+	if (likely(outcome == OUTCOME_NEXT)) {
+		return finish_instruction(vcpu);
+	}
+	if (outcome == OUTCOME_INJECT) {
+		virt->inject_exception(&vcpu->virt, &vcpu->injection);
+		return OUTCOME_RESUME;
+	}
+	if (outcome == OUTCOME_BLOCK) {
+		vcpu->halted = true;
+		(void)finish_instruction(vcpu);
+		return OUTCOME_RESUME;
+	}
+	return outcome;
+}

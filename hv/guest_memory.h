@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest memory by guest-physical and by linear address, for handlers that must look at what
+ * the guest sees: instruction bytes, string operands. Follows the guest's own page tables,
+ * with its rights and accessed/dirty bits. A guest can give any address: nothing here
+ * trusts one.
+ */
+#ifndef HV_GUEST_MEMORY_H
+#define HV_GUEST_MEMORY_H
+
+#include "hv/decoder.h"
+#include "hv/partition.h"
+
+/*
+ * Copies between guest-physical memory and a buffer. -ERANGE when part of the range is not
+ * RAM (or not writable): nothing was written then.
+ */
+int __must_check guest_physical_read(struct partition *partition, gpa_t address, void *buffer,
+				     size_t size);
+int __must_check guest_physical_write(struct partition *partition, gpa_t address,
+				      const void *data, size_t size);
+int __must_check guest_physical_zero(struct partition *partition, gpa_t address, size_t size);
+
+/* A linear address with the paging state it is used under. */
+struct guest_access {
+	struct virt_paging paging; /* filled by guest_access_init() */
+	uint32_t kind;             /* ACCESS_READ, ACCESS_WRITE or ACCESS_EXECUTE */
+	bool user;                 /* CPL 3 */
+};
+
+void guest_access_init(struct guest_access *access, struct vcpu *vcpu, uint32_t kind);
+
+/*
+ * Translates `linear`. 0 and *address; -EINVAL and the page-fault error code in *fault when
+ * the guest's tables say no (a table outside RAM reads as all ones: reserved bits).
+ */
+int __must_check guest_translate(struct vcpu *vcpu, const struct guest_access *access,
+				 uint64_t linear, gpa_t *address, uint32_t *fault);
+
+/*
+ * Fetches and decodes the instruction at RIP. OUTCOME_NEXT when *decoded is good; else what
+ * the handler returns (a page fault or #UD for the guest).
+ */
+enum outcome guest_decode(struct vcpu *vcpu, struct decoded *decoded);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a machine that is up to partitions that run: the manifest among the boot modules,
+ * then each partition in the manifest's order, then the CPU loop. A partition that is
+ * refused says why and the others start.
+ */
+#include "hv/hv.h"
+
+#include "hv/cpuid_policy.h"
+#include "hv/operator.h"
+#include "hv/partition.h"
+#include "hv/sched.h"
+#include "lib/log.h"
+#include "lib/string.h"
+
+static struct manifest manifest; /* constant after hv_main() */
+
+static void report(void *context, const char *message)
+{
+	(void)context;
+	log_printf("manifest: %s", message);
+}
+
+static const struct boot_module *find_manifest(const struct boot_info *info)
+{
+	for (unsigned int i = 0; i < info->module_count; i++) {
+		if (strcmp(info->modules[i].name, MANIFEST_FILE) == 0) {
+			return &info->modules[i];
+		}
+	}
+	return NULL;
+}
+
+static void read_manifest(const struct boot_info *info)
+{
+	const struct boot_module *module = find_manifest(info);
+	int errors;
+
+	if (!module) {
+		log_printf("manifest: the boot loader gave no module named %s (%u modules): "
+			   "there are no partitions",
+			   MANIFEST_FILE, info->module_count);
+		return;
+	}
+	errors = manifest_parse(&manifest, MANIFEST_FILE, hpa_to_ptr(module->start),
+				(size_t)(module->end.v - module->start.v), report, NULL);
+	if (errors < 0) {
+		log_printf("manifest: nothing of %s can be used", MANIFEST_FILE);
+		manifest.partition_count = 0;
+	} else {
+		log_printf("manifest: %u partitions, %d errors", manifest.partition_count, errors);
+	}
+}
+
+/* The boot command line outranks the manifest where it speaks: data-corruption=... */
+static void apply_policy(const struct boot_info *info)
+{
+	const char *line = info->command_line;
+	bool stops = manifest.machine.data_corruption_stops_machine;
+
+	for (const char *word = line; word; word = strchr(word, ' ')) {
+		while (*word == ' ') {
+			word++;
+		}
+		if (string_starts_with(word, "data-corruption=machine")) {
+			stops = true;
+		} else if (string_starts_with(word, "data-corruption=partition")) {
+			stops = false;
+		}
+	}
+	bugged_set_policy(stops);
+}
+
+static void start_partitions(void)
+{
+	for (unsigned int i = 0; i < partitions_count(); i++) {
+		struct partition_entry *entry = partition_at(i);
+		struct error_text error;
+
+		if (entry->config->valid && entry->config->start &&
+		    partition_start(entry, &error)) {
+			log_printf("%s", error.text);
+		}
+	}
+}
+
+_Noreturn void hv_main(const struct boot_info *info)
+{
+	cpuid_policy_init();
+	sched_init();
+	read_manifest(info);
+	apply_policy(info);
+	partitions_init(&manifest, info);
+	start_partitions();
+	operator_init();
+	sched_loop();
+}

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The manifest's keys: one table per section, a row per key with the function that checks
+ * and stores its value. A setter that refuses a value reports it once, in the form "what is
+ * wrong; what is allowed", and changes nothing. Rules between keys are checked when the
+ * section ends (manifest_check_partition).
+ */
+#include "hv/manifest_parser.h"
+#include "lib/string.h"
+
+#define NUMBER_MAX 32  /* characters of a number, NUL included */
+#define EXCERPT_MAX 40 /* of a value in a message */
+#define WORDS_MAX 80   /* of a list of allowed words in a message */
+#define KEY_NAME_MAX 32
+#define MEMORY_MIN MIB
+#define MEMORY_MAX (1024 * GIB)
+#define MEMORY_STEP (4 * KIB)
+#define RAW_END MIB
+#define HOST_CPUS_MAX 64
+#define RESTARTS_MAX 1000
+
+struct key {
+	const char *name;
+	void (*set)(struct manifest_parser *parser, struct span value);
+	bool repeats;
+	bool may_be_empty;
+};
+
+static int excerpt(struct span value)
+{
+	return (int)MIN(value.length, (size_t)EXCERPT_MAX);
+}
+
+/* Copies into a NUL-terminated buffer; refuses what does not fit. */
+static bool set_text(struct manifest_parser *parser, struct span value, char *dest, size_t size)
+{
+	if (value.length >= size) {
+		manifest_error(parser, "%zu characters; at most %zu are allowed", value.length,
+			       size - 1);
+		return false;
+	}
+	memcpy(dest, value.start, value.length);
+	dest[value.length] = '\0';
+	return true;
+}
+
+/* The length of the first word of `value`. */
+static size_t word_length(struct span value)
+{
+	size_t length = 0;
+
+	while (length < value.length && value.start[length] != ' ' && value.start[length] != '\t') {
+		length++;
+	}
+	return length;
+}
+
+static void set_file(struct manifest_parser *parser, struct span value, char *dest)
+{
+	if (word_length(value) != value.length) {
+		manifest_error(parser, "\"%.*s\" is more than one word; a module's name is allowed",
+			       excerpt(value), value.start);
+		return;
+	}
+	set_text(parser, value, dest, MODULE_NAME_MAX);
+}
+
+/* The place of `value` in words[0, count), or -1 after reporting it. */
+static int choose(struct manifest_parser *parser, struct span value, const char *const *words,
+		  size_t count)
+{
+	char list[WORDS_MAX];
+	size_t used = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (span_equals(value, words[i])) {
+			return (int)i;
+		}
+		used += (size_t)string_format(list + used, sizeof(list) - used, "%s%s",
+					      i == 0 ? "" : ", ", words[i]);
+	}
+	manifest_error(parser, "\"%.*s\" is not known; allowed are %s", excerpt(value),
+		       value.start, list);
+	return -1;
+}
+
+static void set_yes_no(struct manifest_parser *parser, struct span value, bool *truth)
+{
+	static const char *const words[] = { "no", "yes" };
+	int choice = choose(parser, value, words, ARRAY_COUNT(words));
+
+	if (choice >= 0) {
+		*truth = choice == 1;
+	}
+}
+
+/* A number, with a size's suffix allowed or not; false when it is none (not reported). */
+static bool to_number(struct span value, bool (*convert)(const char *, uint64_t *),
+		      uint64_t *number)
+{
+	char text[NUMBER_MAX];
+
+	if (value.length >= sizeof(text)) {
+		return false;
+	}
+	memcpy(text, value.start, value.length);
+	text[value.length] = '\0';
+	return convert(text, number);
+}
+
+static bool set_number(struct manifest_parser *parser, struct span value, uint64_t min,
+		       uint64_t max, unsigned int *dest)
+{
+	uint64_t number;
+
+	if (!to_number(value, string_to_u64, &number) || number < min || number > max) {
+		manifest_error(parser, "\"%.*s\" is not allowed; numbers from %llu to %llu are",
+			       excerpt(value), value.start, (unsigned long long)min,
+			       (unsigned long long)max);
+		return false;
+	}
+	*dest = (unsigned int)number;
+	return true;
+}
+
+static void set_bulkhead(struct manifest_parser *parser, struct span value)
+{
+	(void)value;
+	manifest_error(parser, "given twice; only the file's first line may say it");
+}
+
+static void set_data_corruption(struct manifest_parser *parser, struct span value)
+{
+	static const char *const words[] = { "partition", "machine" };
+	int choice = choose(parser, value, words, ARRAY_COUNT(words));
+
+	if (choice >= 0) {
+		parser->manifest->machine.data_corruption_stops_machine = choice == 1;
+	}
+}
+
+static void set_kernel(struct manifest_parser *parser, struct span value)
+{
+	set_file(parser, value, parser->partition->kernel);
+}
+
+static void set_format(struct manifest_parser *parser, struct span value)
+{
+	static const char *const words[] = {
+		[FORMAT_AUTO] = "auto",
+		[FORMAT_BZIMAGE] = "bzimage",
+		[FORMAT_ELF] = "elf",
+		[FORMAT_RAW] = "raw",
+	};
+	int choice = choose(parser, value, words, ARRAY_COUNT(words));
+
+	if (choice >= 0) {
+		parser->partition->format = (enum kernel_format)choice;
+	}
+}
+
+static void set_initrd(struct manifest_parser *parser, struct span value)
+{
+	set_file(parser, value, parser->partition->initrd);
+}
+
+static void set_module(struct manifest_parser *parser, struct span value)
+{
+	struct partition_config *partition = parser->partition;
+	struct module_config *module = &partition->modules[partition->module_count];
+	size_t length = word_length(value);
+	struct span name = span_of(value.start, length);
+	struct span args = span_trim(span_of(value.start + length, value.length - length));
+
+	if (partition->module_count == PARTITION_MODULES_MAX) {
+		manifest_error(parser, "one too many; at most %d are allowed",
+			       PARTITION_MODULES_MAX);
+		return;
+	}
+	if (set_text(parser, name, module->name, sizeof(module->name)) &&
+	    set_text(parser, args, module->args, sizeof(module->args))) {
+		partition->module_count++;
+	}
+}
+
+static void set_cmdline(struct manifest_parser *parser, struct span value)
+{
+	set_text(parser, value, parser->partition->cmdline, CMDLINE_MAX);
+}
+
+static void set_memory(struct manifest_parser *parser, struct span value)
+{
+	uint64_t size;
+
+	if (!to_number(value, string_to_size, &size)) {
+		manifest_error(parser, "\"%.*s\" is no size; a number with K, M, G or T is allowed",
+			       excerpt(value), value.start);
+		return;
+	}
+	if (size < MEMORY_MIN || size > MEMORY_MAX) {
+		manifest_error(parser, "%.*s is out of range; 1M to 1T are allowed",
+			       excerpt(value), value.start);
+		return;
+	}
+	if (!is_aligned(size, MEMORY_STEP)) {
+		manifest_error(parser, "%.*s is not whole pages; multiples of 4K are allowed",
+			       excerpt(value), value.start);
+		return;
+	}
+	parser->partition->memory = size;
+}
+
+static void set_vcpus(struct manifest_parser *parser, struct span value)
+{
+	set_number(parser, value, 1, VCPUS_MAX, &parser->partition->vcpus);
+}
+
+/* One item of the list, "N" or "N-M"; false when it is neither. */
+static bool add_cpus(struct span item, uint64_t *cpus)
+{
+	uint64_t first;
+	uint64_t last;
+	size_t dash = 0;
+
+	while (dash < item.length && item.start[dash] != '-') {
+		dash++;
+	}
+	if (!to_number(span_trim(span_of(item.start, dash)), string_to_u64, &first)) {
+		return false;
+	}
+	last = first;
+	if (dash < item.length &&
+	    !to_number(span_trim(span_of(item.start + dash + 1, item.length - dash - 1)),
+		       string_to_u64, &last)) {
+		return false;
+	}
+	if (first > last || last >= HOST_CPUS_MAX) {
+		return false;
+	}
+	*cpus |= BITS(last, first);
+	return true;
+}
+
+static void set_cpus(struct manifest_parser *parser, struct span value)
+{
+	uint64_t cpus = 0;
+	size_t start = 0;
+
+	for (size_t i = 0; i <= value.length; i++) {
+		if (i < value.length && value.start[i] != ',') {
+			continue;
+		}
+		if (!add_cpus(span_of(value.start + start, i - start), &cpus)) {
+			manifest_error(parser, "\"%.*s\" is no list of CPUs; numbers up to %d and "
+					       "ranges, as in 0,2-3, are allowed",
+				       excerpt(value), value.start, HOST_CPUS_MAX - 1);
+			return;
+		}
+		start = i + 1;
+	}
+	parser->partition->cpus = cpus;
+}
+
+static void set_on_bug(struct manifest_parser *parser, struct span value)
+{
+	static const char *const words[] = {
+		[ON_BUG_HALT] = "halt",
+		[ON_BUG_RESTART] = "restart",
+	};
+	int choice = choose(parser, value, words, ARRAY_COUNT(words));
+
+	if (choice >= 0) {
+		parser->partition->on_bug = (enum on_bug)choice;
+	}
+}
+
+static void set_max_restarts(struct manifest_parser *parser, struct span value)
+{
+	set_number(parser, value, 0, RESTARTS_MAX, &parser->partition->max_restarts);
+}
+
+static void set_start(struct manifest_parser *parser, struct span value)
+{
+	set_yes_no(parser, value, &parser->partition->start);
+}
+
+static void set_debug_exit(struct manifest_parser *parser, struct span value)
+{
+	set_yes_no(parser, value, &parser->partition->debug_exit);
+}
+
+static void set_raw_address(struct manifest_parser *parser, struct span value, uint64_t *dest)
+{
+	uint64_t address;
+
+	if (!to_number(value, string_to_u64, &address) || address >= RAW_END) {
+		manifest_error(parser, "\"%.*s\" is not allowed; addresses below 0x%llx are",
+			       excerpt(value), value.start, (unsigned long long)RAW_END);
+		return;
+	}
+	*dest = address;
+}
+
+static void set_load(struct manifest_parser *parser, struct span value)
+{
+	set_raw_address(parser, value, &parser->partition->load);
+}
+
+static void set_entry(struct manifest_parser *parser, struct span value)
+{
+	set_raw_address(parser, value, &parser->partition->entry);
+}
+
+/* Where manifest_check_partition() looks for them. */
+enum partition_key {
+	KEY_KERNEL,
+	KEY_FORMAT,
+	KEY_INITRD,
+	KEY_MODULE,
+	KEY_CMDLINE,
+	KEY_MEMORY,
+	KEY_VCPUS,
+	KEY_CPUS,
+	KEY_ON_BUG,
+	KEY_MAX_RESTARTS,
+	KEY_START,
+	KEY_DEBUG_EXIT,
+	KEY_LOAD,
+	KEY_ENTRY,
+	KEY_COUNT,
+};
+
+_Static_assert(KEY_COUNT <= MANIFEST_KEYS_MAX, "a line number per key");
+
+static const struct key partition_keys[KEY_COUNT] = {
+	[KEY_KERNEL] = { "kernel", set_kernel, .repeats = false },
+	[KEY_FORMAT] = { "format", set_format, .repeats = false },
+	[KEY_INITRD] = { "initrd", set_initrd, .repeats = false },
+	[KEY_MODULE] = { "module", set_module, .repeats = true },
+	[KEY_CMDLINE] = { "cmdline", set_cmdline, .may_be_empty = true },
+	[KEY_MEMORY] = { "memory", set_memory, .repeats = false },
+	[KEY_VCPUS] = { "vcpus", set_vcpus, .repeats = false },
+	[KEY_CPUS] = { "cpus", set_cpus, .repeats = false },
+	[KEY_ON_BUG] = { "on-bug", set_on_bug, .repeats = false },
+	[KEY_MAX_RESTARTS] = { "max-restarts", set_max_restarts, .repeats = false },
+	[KEY_START] = { "start", set_start, .repeats = false },
+	[KEY_DEBUG_EXIT] = { "debug-exit", set_debug_exit, .repeats = false },
+	[KEY_LOAD] = { "load", set_load, .repeats = false },
+	[KEY_ENTRY] = { "entry", set_entry, .repeats = false },
+};
+
+static const struct key machine_keys[] = {
+	{ "data-corruption", set_data_corruption, .repeats = false },
+};
+
+static const struct key top_keys[] = {
+	{ "bulkhead", set_bulkhead, .repeats = false },
+};
+
+static const struct {
+	const struct key *keys;
+	size_t count;
+} section_keys[] = {
+	[SECTION_TOP] = { top_keys, ARRAY_COUNT(top_keys) },
+	[SECTION_MACHINE] = { machine_keys, ARRAY_COUNT(machine_keys) },
+	[SECTION_PARTITION] = { partition_keys, ARRAY_COUNT(partition_keys) },
+	[SECTION_SKIPPED] = { NULL, 0 },
+};
+
+/* How many characters must be changed, added or left out to make one of the other. */
+static unsigned int edit_distance(struct span a, const char *b)
+{
+	unsigned int row[KEY_NAME_MAX + 1]; /* distances of a[0, i) to each b[0, j) */
+	size_t b_length = strlen(b);
+	size_t a_length = MIN(a.length, (size_t)KEY_NAME_MAX);
+
+	for (size_t j = 0; j <= b_length; j++) {
+		row[j] = (unsigned int)j;
+	}
+	for (size_t i = 0; i < a_length; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = (unsigned int)i + 1;
+		for (size_t j = 0; j < b_length; j++) {
+			unsigned int above = row[j + 1];
+			unsigned int change = diagonal + (a.start[i] != b[j]);
+
+			row[j + 1] = MIN(change, MIN(above, row[j]) + 1);
+			diagonal = above;
+		}
+	}
+	return row[b_length];
+}
+
+static void report_unknown(struct manifest_parser *parser, const struct key *keys, size_t count)
+{
+	unsigned int best = ~0U;
+	const char *nearest = "";
+
+	if (parser->section == SECTION_TOP) {
+		manifest_error(parser, "outside of a section; before the first one only bulkhead "
+				       "is allowed");
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		unsigned int distance = edit_distance(parser->key, keys[i].name);
+
+		if (distance < best) {
+			best = distance;
+			nearest = keys[i].name;
+		}
+	}
+	manifest_error(parser, "unknown key; the nearest known one is %s", nearest);
+}
+
+/* The value without quotes that enclose all of it. */
+static struct span unquote(struct span value)
+{
+	size_t last = value.length - 1;
+
+	if (value.length < 2 || value.start[0] != '"' || value.start[last] != '"') {
+		return value;
+	}
+	for (size_t i = 1; i < last; i++) {
+		if (value.start[i] == '"') {
+			return value;
+		}
+	}
+	return span_of(value.start + 1, last - 1);
+}
+
+static bool check_characters(struct manifest_parser *parser, struct span value)
+{
+	for (size_t i = 0; i < value.length; i++) {
+		unsigned char c = (unsigned char)value.start[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f) {
+			manifest_error(parser, "control character 0x%02x; only text is allowed", c);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Finds parser->key among the section's keys and sets it to `value` (trimmed). */
+void manifest_take_key(struct manifest_parser *parser, struct span value)
+{
+	const struct key *keys = section_keys[parser->section].keys;
+	size_t count = section_keys[parser->section].count;
+	size_t i = 0;
+
+	while (i < count && !span_equals(parser->key, keys[i].name)) {
+		i++;
+	}
+	if (i == count) {
+		report_unknown(parser, keys, count);
+		return;
+	}
+	if (parser->key_line[i] != 0 && !keys[i].repeats) {
+		manifest_error(parser, "given twice, first on line %u; one is allowed",
+			       parser->key_line[i]);
+		return;
+	}
+	parser->key_line[i] = parser->line;
+	value = unquote(value);
+	if (value.length == 0 && !keys[i].may_be_empty) {
+		manifest_error(parser, "no value; a line is KEY = VALUE");
+		return;
+	}
+	if (check_characters(parser, value)) {
+		keys[i].set(parser, value);
+	}
+}
+
+/* Reports at `line`, for `key`, and puts the parser's line back. */
+static void error_at(struct manifest_parser *parser, unsigned int line, enum partition_key key,
+		     const char *text)
+{
+	unsigned int current = parser->line;
+
+	parser->line = line;
+	parser->key = span_of(partition_keys[key].name, strlen(partition_keys[key].name));
+	manifest_error(parser, "%s", text);
+	parser->line = current;
+}
+
+/* The rules between keys, at the end of a partition's section. */
+void manifest_check_partition(struct manifest_parser *parser)
+{
+	struct partition_config *partition = parser->partition;
+	const unsigned int *seen = parser->key_line;
+
+	if (seen[KEY_KERNEL] == 0) {
+		error_at(parser, partition->line, KEY_KERNEL,
+			 "missing; a partition names the module that it boots");
+	}
+	if (seen[KEY_MEMORY] == 0) {
+		error_at(parser, partition->line, KEY_MEMORY,
+			 "missing; a partition says how much it has, as in memory = 256M");
+	}
+	if (partition->format != FORMAT_RAW) {
+		for (enum partition_key key = KEY_LOAD; key <= KEY_ENTRY; key++) {
+			if (seen[key] != 0) {
+				error_at(parser, seen[key], key,
+					 "out of place; allowed only with format = raw");
+			}
+		}
+		return;
+	}
+	if (seen[KEY_LOAD] == 0) {
+		error_at(parser, partition->line, KEY_LOAD,
+			 "missing; format = raw needs the address to load at, as in load = 0x7c00");
+	}
+	if (seen[KEY_ENTRY] == 0) {
+		partition->entry = partition->load;
+	}
+}

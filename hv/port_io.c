@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * IN, OUT, INS and OUTS. A string instruction moves a bounded number of elements per exit
+ * and is run again for the rest, as an interrupted one on a real CPU: registers always say
+ * how far it got, and a page fault in the middle leaves them at the element that faulted.
+ */
+#include "arch/x86/cpu.h"
+#include "hv/guest_memory.h"
+#include "hv/partition.h"
+
+#define ELEMENTS_PER_EXIT 256
+
+/* A string instruction under way. */
+struct string_io {
+	struct guest_access access;
+	uint64_t address_mask;
+	uint64_t segment_base;
+	uint64_t step; /* to add: size, or its negative */
+	unsigned int pointer; /* enum gpr: RSI or RDI */
+};
+
+static enum outcome single(struct vcpu *vcpu, const struct exit_io *io)
+{
+	struct bus *ports = &vcpu->partition->devices.ports;
+	uint64_t value;
+
+	if (io->in) {
+		bus_read(ports, io->port, io->size, &value);
+		vcpu_write_gpr(vcpu, GPR_RAX, io->size, value);
+	} else {
+		bus_write(ports, io->port, io->size, vcpu_read_gpr(vcpu, GPR_RAX, io->size));
+	}
+	return OUTCOME_NEXT;
+}
+
+static void string_io_init(struct string_io *string, struct vcpu *vcpu, const struct exit_io *io)
+{
+	struct segment_state segment;
+
+	guest_access_init(&string->access, vcpu, io->in ? ACCESS_WRITE : ACCESS_READ);
+	virt->get_segment(&vcpu->virt, (enum segment)io->segment, &segment);
+	string->segment_base = segment.base;
+	if ((string->access.paging.efer & EFER_LMA) &&
+	    (string->access.paging.cs_rights & SEGMENT_RIGHTS_L) && io->segment < SEGMENT_FS) {
+		string->segment_base = 0;
+	}
+	string->address_mask = io->address_size == 8 ? ~UINT64_C(0) :
+						       BIT(io->address_size * 8) - 1;
+	string->pointer = io->in ? GPR_RDI : GPR_RSI;
+	string->step = io->size;
+	if (string->access.paging.rflags & RFLAGS_DF) {
+		string->step = 0 - string->step;
+	}
+}
+
+/*
+ * Moves one element between the port and linear memory. An element that crosses a page is
+ * translated at both ends first. OUTCOME_NEXT: done.
+ */
+static enum outcome move_element(struct vcpu *vcpu, const struct exit_io *io,
+				 const struct string_io *string, uint64_t linear)
+{
+	struct partition *partition = vcpu->partition;
+	size_t in_page = (size_t)(PAGE_SIZE - (linear & ~PAGE_MASK));
+	size_t first = MIN(in_page, (size_t)io->size);
+	uint64_t value = ~UINT64_C(0);
+	gpa_t address[2];
+	uint32_t fault;
+
+	if (guest_translate(vcpu, &string->access, linear, &address[0], &fault)) {
+		return inject_pf(vcpu, linear, fault);
+	}
+	if (first < io->size &&
+	    guest_translate(vcpu, &string->access, linear + first, &address[1], &fault)) {
+		return inject_pf(vcpu, linear + first, fault);
+	}
+	/* Memory that is not RAM reads as ones and swallows writes, here as anywhere. */
+	if (io->in) {
+		bus_read(&partition->devices.ports, io->port, io->size, &value);
+		(void)!guest_physical_write(partition, address[0], &value, first);
+		if (first < io->size) {
+			(void)!guest_physical_write(partition, address[1], (uint8_t *)&value + first,
+						    io->size - first);
+		}
+		return OUTCOME_NEXT;
+	}
+	(void)!guest_physical_read(partition, address[0], &value, first);
+	if (first < io->size) {
+		(void)!guest_physical_read(partition, address[1], (uint8_t *)&value + first,
+					   io->size - first);
+	}
+	bus_write(&partition->devices.ports, io->port, io->size, value);
+	return OUTCOME_NEXT;
+}
+
+/* Writes a pointer or count register at the width of the instruction's addresses. */
+static void write_masked(struct vcpu *vcpu, unsigned int gpr, const struct exit_io *io,
+			 uint64_t value)
+{
+	vcpu_write_gpr(vcpu, gpr, io->address_size, value);
+}
+
+static enum outcome string(struct vcpu *vcpu, const struct exit_io *io)
+{
+	struct string_io state;
+	unsigned int budget = ELEMENTS_PER_EXIT;
+
+	string_io_init(&state, vcpu, io);
+	for (;;) {
+		uint64_t count = vcpu_read_gpr(vcpu, GPR_RCX, io->address_size);
+		uint64_t pointer = vcpu_read_gpr(vcpu, state.pointer, io->address_size);
+		uint64_t linear = state.segment_base + pointer;
+		enum outcome outcome;
+
+		if (io->rep && count == 0) {
+			return OUTCOME_NEXT;
+		}
+		if (budget-- == 0 || vcpu->partition->stop != STOP_NONE) {
+			return OUTCOME_RESUME;
+		}
+		if (!(state.access.paging.efer & EFER_LMA)) {
+			linear &= BITS(31, 0);
+		}
+		outcome = move_element(vcpu, io, &state, linear);
+		if (outcome != OUTCOME_NEXT) {
+			return outcome;
+		}
+		write_masked(vcpu, state.pointer, io, (pointer + state.step) & state.address_mask);
+		if (!io->rep) {
+			return OUTCOME_NEXT;
+		}
+		write_masked(vcpu, GPR_RCX, io, count - 1);
+	}
+}
+
+enum outcome exit_io(struct vcpu *vcpu)
+{
+	const struct exit_io *io = &vcpu->exit.io;
+
+	return io->string ? string(vcpu, io) : single(vcpu, io);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run loop of a vCPU: timers, interrupts, guest, exit, again. This and everything that
+ * it calls serves one partition and writes only what that partition owns.
+ */
+#include "hv/vcpu.h"
+
+#include "arch/x86/cpu.h"
+#include "hv/partition.h"
+
+static void trace(struct vcpu *vcpu)
+{
+	const struct exit *exit = &vcpu->exit;
+
+	vcpu->trace[vcpu->loops % TRACE_SIZE] = (struct trace_entry){
+		rdtsc(), exit->rip, exit->raw_info, exit->raw_reason, exit->kind,
+	};
+	vcpu->loops++;
+	vcpu->exits[exit->kind]++;
+}
+
+/* Runs the device timers whose deadline has passed, and finds the next one. */
+static void run_timers(struct partition *partition)
+{
+	uint64_t now = rdtsc() + partition->tsc_offset;
+
+	for (unsigned int i = 0; i < VTIMER_COUNT; i++) {
+		if (partition->timer[i] <= now) {
+			partition->timer[i] = VTIMER_NEVER;
+			vdevs_timer(&partition->devices, (enum vtimer)i);
+		}
+	}
+	partition_next_timer(partition);
+}
+
+/* An NMI that the vLAPIC accepted becomes the vCPU's. */
+static void take_nmi(struct vcpu *vcpu)
+{
+	struct vlapic *vlapic = &vcpu->partition->devices.vlapic;
+
+	if (unlikely(vlapic->nmi)) {
+		vlapic->nmi = false;
+		vcpu->virt.nmi_pending = true;
+	}
+}
+
+/* A halted vCPU wakes for what it could take: an interrupt with IF set, or an NMI. */
+static bool may_run(struct vcpu *vcpu)
+{
+	if (!vcpu->halted) {
+		return true;
+	}
+	if (vcpu->virt.nmi_pending ||
+	    (vcpu->virt.offer != VIRT_NO_OFFER && virt->interrupts_enabled(&vcpu->virt))) {
+		vcpu->halted = false;
+		return true;
+	}
+	return false;
+}
+
+static void run_guest(struct vcpu *vcpu)
+{
+	virt->enter(&vcpu->virt, &vcpu->exit);
+	if (vcpu->exit.offer_taken) {
+		vdevs_interrupt_taken(&vcpu->partition->devices, vcpu->virt.offer);
+	}
+	trace(vcpu);
+}
+
+enum vcpu_result vcpu_run(struct vcpu *vcpu)
+{
+	struct partition *partition = vcpu->partition;
+
+	for (;;) {
+		enum outcome outcome;
+
+		if (unlikely(partition->stop != STOP_NONE || bug_is_set(&partition->bug))) {
+			return VCPU_STOPPED;
+		}
+		if (rdtsc() >= partition->next_timer) {
+			run_timers(partition);
+		}
+		take_nmi(vcpu);
+		vcpu->virt.offer = vdevs_pending_vector(&partition->devices);
+		if (!may_run(vcpu)) {
+			return VCPU_BLOCKED;
+		}
+		run_guest(vcpu);
+		outcome = exit_handle(vcpu);
+		if (outcome == OUTCOME_CORE || partition->console_wakeup) {
+			return VCPU_INTERRUPTED;
+		}
+	}
+}

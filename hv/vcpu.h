@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual CPU and its run loop. Partition-owned. The CPU loop (hv/sched.c) calls
+ * vcpu_run(), which serves exits in a loop of its own and comes back only when the core
+ * has something to do.
+ */
+#ifndef HV_VCPU_H
+#define HV_VCPU_H
+
+#include "arch/x86/virt.h"
+
+#define TRACE_SIZE 256
+
+/* One exit in the trace ring (P7). */
+struct trace_entry {
+	uint64_t tsc;
+	uint64_t rip;
+	uint64_t info;
+	uint32_t raw_reason;
+	uint32_t kind; /* enum exit_kind */
+};
+
+/* Why vcpu_run() came back. */
+enum vcpu_result {
+	VCPU_INTERRUPTED, /* a host interrupt is pending, or console output to be shown */
+	VCPU_BLOCKED,     /* halted: until an interrupt or partition->next_timer */
+	VCPU_STOPPED,     /* partition->stop or its bug_state says why */
+};
+
+struct partition;
+
+struct vcpu {
+	struct virt_vcpu virt;
+	struct partition *partition;
+	unsigned int id;
+	bool halted;
+	uint64_t loops;       /* exits, all kinds */
+	uint64_t exits[EXIT_KIND_COUNT];
+	struct exit exit;     /* of the latest exit */
+	struct exit_exception injection; /* filled by a handler that returns OUTCOME_INJECT */
+	struct trace_entry *trace; /* TRACE_SIZE entries, by `loops` */
+};
+
+/* Runs the vCPU, which is loaded on this CPU, until the core is needed. Interrupts off. */
+enum vcpu_result vcpu_run(struct vcpu *vcpu);
+
+/* What a handler of an exit asks for; done in one place, hv/exit.c. */
+enum outcome {
+	OUTCOME_RESUME, /* as it is: the same instruction again, or RIP was set */
+	OUTCOME_NEXT,   /* the instruction is done: move RIP past it */
+	OUTCOME_INJECT, /* deliver vcpu->injection */
+	OUTCOME_BLOCK,  /* RIP moves on, then halt */
+	OUTCOME_CORE,   /* back to the CPU loop, vCPU stays runnable */
+	OUTCOME_STOP,   /* partition_end() was called, or the partition is bugged */
+};
+
+/* Decides and does everything about vcpu->exit. hv/exit.c */
+enum outcome exit_handle(struct vcpu *vcpu);
+
+/* For handlers: fill vcpu->injection, return OUTCOME_INJECT. */
+enum outcome inject_fault(struct vcpu *vcpu, uint8_t vector, uint32_t error);
+enum outcome inject_gp(struct vcpu *vcpu);
+enum outcome inject_ud(struct vcpu *vcpu);
+enum outcome inject_pf(struct vcpu *vcpu, uint64_t linear, uint32_t error);
+
+/* Handlers by family, one file each. */
+enum outcome exit_cpuid(struct vcpu *vcpu);      /* hv/cpuid_policy.c */
+enum outcome exit_msr_read(struct vcpu *vcpu);   /* hv/msr.c */
+enum outcome exit_msr_write(struct vcpu *vcpu);
+enum outcome exit_cr_access(struct vcpu *vcpu);  /* hv/cr.c */
+enum outcome exit_xsetbv(struct vcpu *vcpu);
+enum outcome exit_efer_write(struct vcpu *vcpu, uint64_t value);
+enum outcome exit_io(struct vcpu *vcpu);         /* hv/port_io.c */
+enum outcome exit_mmio(struct vcpu *vcpu);       /* hv/mmio.c */
+enum outcome exit_hypercall(struct vcpu *vcpu);  /* hv/hypercall.c */
+
+/*
+ * A general register as an instruction sees it; RSP is fetched from or put into the
+ * hardware. `size` 1, 2, 4, 8; a 4-byte write clears the upper half.
+ */
+uint64_t vcpu_read_gpr(struct vcpu *vcpu, unsigned int gpr, unsigned int size);
+void vcpu_write_gpr(struct vcpu *vcpu, unsigned int gpr, unsigned int size, uint64_t value);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memslots: which gfns of a partition are memory, and which frames back them. All slots of
+ * a partition are one immutable array, sorted by gfn, published by a pointer: readers take
+ * no lock, and a change is a new array. Partition-owned, a page of the pool each.
+ *
+ *     struct memslots   slot[0]      slot[1]           slot[2]
+ *     gfns         0 ...|####|.......|##########|......|####|....... 2^36
+ */
+#ifndef MM_MEMSLOT_H
+#define MM_MEMSLOT_H
+
+#include <stdatomic.h>
+
+#include "lib/addr.h"
+#include "lib/status.h"
+#include "mm/spte.h"
+
+#define MEMSLOTS_MAX 16
+
+#define MEMSLOT_READ_ONLY BIT(0)
+
+/* What the creator of a slot says. */
+struct memslot_config {
+	unsigned int id; /* 0..15, chosen by the creator */
+	gfn_t gfn;
+	uint64_t page_count;
+	pfn_t pfn;
+	uint32_t flags; /* MEMSLOT_READ_ONLY or 0 */
+};
+
+/* Flags of our own, in struct memslot only. */
+#define MEMSLOT_INVALID BIT(31) /* being deleted: no new SPTE (V4) */
+
+/* Frames that leaves of one large level may cover: [first, first + count) in gfns. */
+struct memslot_large {
+	gfn_t first;
+	uint64_t count; /* 0: none of that size fits */
+};
+
+struct memslot {
+	gfn_t gfn;
+	uint64_t page_count;
+	pfn_t pfn;
+	uint32_t id;
+	uint32_t flags;
+	struct memslot_large large[SPTE_LEAF_LEVELS - 1]; /* levels 2 and 3 */
+};
+
+struct memslots {
+	uint64_t generation; /* one more with each array (I8) */
+	unsigned int count;
+	uint8_t position[MEMSLOTS_MAX]; /* by id: index + 1 in slot[], or 0 */
+	struct memslot slot[MEMSLOTS_MAX];
+};
+
+static_assert(sizeof(struct memslots) <= PAGE_SIZE, "an array of slots is one page");
+
+/* What a slot must keep to. */
+struct memslot_limits {
+	uint64_t gfn_end; /* gfns that the tables and the guest can reach */
+	uint64_t pfn_end;
+	bool large_1g;
+};
+
+static inline bool memslot_covers(const struct memslot *slot, gfn_t frame)
+{
+	return frame.v - slot->gfn.v < slot->page_count;
+}
+
+/* The frame behind a gfn that the slot covers. */
+static inline pfn_t memslot_pfn(const struct memslot *slot, gfn_t frame)
+{
+	return pfn(slot->pfn.v + (frame.v - slot->gfn.v));
+}
+
+/* Most that a leaf of this slot may allow. */
+static inline unsigned int memslot_rights(const struct memslot *slot)
+{
+	return slot->flags & MEMSLOT_READ_ONLY ? SPTE_READ | SPTE_EXECUTE : SPTE_RIGHTS_ALL;
+}
+
+/* The largest level whose leaf over `frame` stays in the slot and is aligned in both (I12). */
+static inline unsigned int memslot_level(const struct memslot *slot, gfn_t frame)
+{
+	unsigned int level = SPTE_LEAF_LEVELS;
+
+	while (level > 1 &&
+	       frame.v - slot->large[level - 2].first.v >= slot->large[level - 2].count) {
+		level--;
+	}
+	return level;
+}
+
+/* The slot of an id, or NULL. */
+static inline const struct memslot *memslot_by_id(const struct memslots *slots, unsigned int id)
+{
+	unsigned int position = id < MEMSLOTS_MAX ? slots->position[id] : 0;
+
+	return position ? &slots->slot[position - 1] : NULL;
+}
+
+const struct memslot *memslot_search(const struct memslots *slots, gfn_t frame,
+				     _Atomic unsigned int *hint);
+
+/* The slot that covers `frame`, or NULL. `hint` remembers the last find; any value is safe. */
+static inline const struct memslot *memslot_find(const struct memslots *slots, gfn_t frame,
+						 _Atomic unsigned int *hint)
+{
+	unsigned int last = atomic_load_explicit(hint, memory_order_relaxed);
+
+	if (likely(last < slots->count && memslot_covers(&slots->slot[last], frame))) {
+		return &slots->slot[last];
+	}
+	return memslot_search(slots, frame, hint);
+}
+
+/* True when a slot shares a gfn with [start, start + count). */
+bool memslots_overlap(const struct memslots *slots, gfn_t start, uint64_t count);
+
+/* 0, or why `config` cannot join `slots`; touches nothing. Frames' owners are not checked. */
+int __must_check memslots_check(const struct memslots *slots, const struct memslot_config *config,
+				const struct memslot_limits *limits, struct error_text *error);
+
+/* Fills `new` (a zeroed page) from `old` with one slot more, less, or marked: cannot fail. */
+void memslots_with(struct memslots *new, const struct memslots *old,
+		   const struct memslot_config *config, const struct memslot_limits *limits);
+void memslots_without(struct memslots *new, const struct memslots *old, unsigned int id);
+void memslots_with_invalid(struct memslots *new, const struct memslots *old, unsigned int id);
+
+#endif

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Table pages and the one function that stores SPTEs, table_store(). The idea: every change
+ * is described first (struct change), then each rule that forbids it is asked, then memory
+ * for the rmap is taken; after that nothing can fail, and the store, the rmap, the counts
+ * and the pending flush follow in this order.
+ *
+ *              new:  empty        MMIO         leaf               table
+ *     old: empty     .            I8           I2 I4 I11 I12 I13  I5 I14
+ *          MMIO      .            I8           I2 I4 I11 I12 I13  (zap first)
+ *          leaf      I1 I2 I4     never, I15   same pfn, I15      never, I15
+ *          table     I5 I14       never, I15   never, I12         same table, I14
+ *     Any new value: I3, and I6 unless it is empty. Any old value that goes away: I3.
+ */
+#include "mm/table.h"
+
+#include "mm/frames.h"
+
+struct change {
+	struct mmu *mmu;
+	struct table *table;
+	unsigned int index;
+	unsigned int level;
+	gfn_t gfn;
+	spte_t old;
+	spte_t new;
+	const struct memslot *slot; /* of the leaf that comes or goes */
+	struct rmap_path path;      /* to its head */
+};
+
+#define CHANGE_PLACE(c, value)                                                                     \
+	.view = role_view((c)->table->role), .level = (c)->level, .has_gfn = true,                 \
+	.gfn = (c)->gfn.v, .sptep = table_sptep((c)->mmu, (c)->table, (c)->index).v,               \
+	.spte = (value).v
+#define OLD_PLACE(c) CHANGE_PLACE(c, (c)->old)
+#define NEW_PLACE(c) CHANGE_PLACE(c, (c)->new)
+
+/* A page from the pool, UNLINKED, for `role` from `frame` on; NULL when the pool is empty. */
+struct table *table_alloc(struct mmu_held held, uint32_t role, gfn_t frame)
+{
+	struct mmu *mmu = held.mmu;
+	void *page = pool_alloc_page(mmu->config.pool);
+	struct table *table;
+
+	if (!page) {
+		return NULL;
+	}
+	table = &mmu->tables[hpa_to_pfn(ptr_to_hpa(page)).v - mmu->pool_start.v];
+	if (PARTITION_DATA_BUG_ON(mmu->config.bug, table->state != TABLE_NONE, RULE_I14,
+				  .view = role_view(role), .level = role_level(role),
+				  .has_gfn = true, .gfn = frame.v,
+				  .text = "the pool gave out a page that is a live table")) {
+		return NULL;
+	}
+	*table = (struct table){
+		.gfn = frame,
+		.role = role,
+		.generation = (uint32_t)atomic_load_explicit(&mmu->slots, memory_order_relaxed)
+				      ->generation,
+		.state = TABLE_UNLINKED,
+		.next = TABLE_END,
+	};
+	mmu->stats.tables++;
+	return table;
+}
+
+/* Gives back a table that no CPU can know: it was never linked, or the flush is over. */
+void table_free(struct mmu_held held, struct table *table)
+{
+	struct mmu *mmu = held.mmu;
+
+	if (PARTITION_BUG_ON(mmu->config.bug, table->count != 0 || table->state == TABLE_LINKED,
+			     RULE_I5, .view = role_view(table->role),
+			     .level = role_level(table->role), .has_gfn = true,
+			     .gfn = table->gfn.v, .text = "a table in use is freed")) {
+		return;
+	}
+	table->state = TABLE_NONE;
+	mmu->stats.tables--;
+	pool_free_page(mmu->config.pool, hpa_to_ptr(pfn_to_hpa(table_pfn(mmu, table))));
+}
+
+/* Takes an unlinked table out of use; it is freed by the next table_flush(). */
+void table_retire(struct mmu_held held, struct table *table)
+{
+	table->state = TABLE_RETIRED;
+	table->next = held.mmu->retired_tables;
+	held.mmu->retired_tables = (uint32_t)(table - held.mmu->tables);
+	held.mmu->flush_pending = true;
+}
+
+/* Lets every CPU forget what was zapped, if something was, then frees what was retired. */
+void table_flush(struct mmu_held held)
+{
+	struct mmu *mmu = held.mmu;
+
+	if (!mmu->flush_pending) {
+		return;
+	}
+	mmu->flush_pending = false;
+	mmu->stats.flushes++;
+	mmu->config.ops->flush(mmu->config.context);
+	while (mmu->retired_tables != TABLE_END) {
+		struct table *table = &mmu->tables[mmu->retired_tables];
+
+		mmu->retired_tables = table->next;
+		table_free(held, table);
+	}
+}
+
+static bool table_is_blank(const struct mmu *mmu, const struct table *table)
+{
+	uint64_t all = 0;
+
+	for (unsigned int i = 0; i < SPTE_PER_TABLE; i++) {
+		all |= table_get(mmu, table, i).v;
+	}
+	return all == 0;
+}
+
+static bool leaf_is_owned(const struct change *c, spte_t leaf)
+{
+	struct frame_info ours = { c->mmu->config.owner, FRAME_PRIVATE };
+
+	return frames_all(spte_pfn(leaf), level_frames(c->level), ours);
+}
+
+static const struct memslots *change_slots(const struct change *c)
+{
+	/* Relaxed: arrays are published under the lock that is held. */
+	return atomic_load_explicit(&c->mmu->slots, memory_order_relaxed);
+}
+
+/* What may follow what, whatever the values: I15, I12, I14, and I6 for anything new. */
+static int check_kinds(const struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	bool was_leaf = spte_is_leaf(c->old, c->level);
+	bool is_leaf = spte_is_leaf(c->new, c->level);
+	bool changes = spte_is_present(c->old) && spte_is_present(c->new);
+	bool same_pfn = spte_pfn(c->old).v == spte_pfn(c->new).v;
+	const struct mmu_root *root =
+		&c->mmu->root_store[FIELD_GET(ROLE_ROOT, c->table->role)];
+
+	if (PARTITION_BUG_ON(bug, !spte_is_empty(c->new) && !root->valid, RULE_I6, NEW_PLACE(c),
+			     .text = "an SPTE is installed under an invalid root") ||
+	    PARTITION_BUG_ON(bug, c->table->state == TABLE_RETIRED, RULE_I14, NEW_PLACE(c),
+			     .text = "an SPTE is stored in a retired table") ||
+	    PARTITION_BUG_ON(bug,
+			     spte_is_present(c->old) && !spte_is_empty(c->new) &&
+				     !spte_is_present(c->new),
+			     RULE_I15, OLD_PLACE(c),
+			     .text = "an MMIO SPTE would overwrite a present one") ||
+	    PARTITION_BUG_ON(bug, changes && was_leaf && !is_leaf, RULE_I15, OLD_PLACE(c),
+			     .text = "a table would overwrite a leaf") ||
+	    PARTITION_BUG_ON(bug, changes && !was_leaf && is_leaf, RULE_I12, NEW_PLACE(c),
+			     .text = "a large leaf would cover smaller SPTEs") ||
+	    PARTITION_BUG_ON(bug, changes && was_leaf && is_leaf && !same_pfn, RULE_I15,
+			     OLD_PLACE(c), .text = "a present leaf changes its pfn in one step") ||
+	    PARTITION_BUG_ON(bug, changes && !was_leaf && !is_leaf && !same_pfn, RULE_I14,
+			     OLD_PLACE(c), .text = "a linked table is replaced in one step")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+/* A leaf that comes, or stays with other rights. Sets c->slot. */
+static int check_new_leaf(struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	unsigned int rights = c->mmu->config.format->rights(c->new);
+	uint64_t frames = level_frames(c->level);
+	const struct memslot *slot;
+
+	slot = memslot_by_id(change_slots(c), spte_slot(c->new));
+	c->slot = slot;
+	if (PARTITION_BUG_ON(bug, !leaf_is_owned(c, c->new), RULE_I4, NEW_PLACE(c),
+			     .text = "a leaf would map a frame that is not the partition's") ||
+	    PARTITION_BUG_ON(bug, !slot || (slot->flags & MEMSLOT_INVALID), RULE_I13, NEW_PLACE(c),
+			     .text = "a leaf is installed for a slot that is gone") ||
+	    PARTITION_BUG_ON(bug,
+			     !memslot_covers(slot, c->gfn) ||
+				     c->gfn.v - slot->gfn.v + frames > slot->page_count,
+			     RULE_I12, NEW_PLACE(c), .text = "a leaf would reach out of its slot") ||
+	    PARTITION_BUG_ON(bug, spte_pfn(c->new).v != memslot_pfn(slot, c->gfn).v, RULE_I2,
+			     NEW_PLACE(c), .text = "a leaf would not map the slot's frame") ||
+	    PARTITION_BUG_ON(bug, (rights & ~memslot_rights(slot)) != 0, RULE_I11, NEW_PLACE(c),
+			     .text = "a writable SPTE in a read-only slot")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+/* A leaf that goes. Sets c->slot. */
+static int check_old_leaf(struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	const struct memslot *slot = memslot_by_id(change_slots(c), spte_slot(c->old));
+
+	c->slot = slot;
+	if (PARTITION_DATA_BUG_ON(bug, !leaf_is_owned(c, c->old), RULE_I4, OLD_PLACE(c),
+				  .text = "a leaf maps a frame that is not the partition's") ||
+	    PARTITION_DATA_BUG_ON(bug, !slot || !memslot_covers(slot, c->gfn), RULE_I1,
+				  OLD_PLACE(c), .text = "a leaf outlived its slot") ||
+	    PARTITION_DATA_BUG_ON(bug, spte_pfn(c->old).v != memslot_pfn(slot, c->gfn).v, RULE_I2,
+				  OLD_PLACE(c), .text = "a leaf does not map the slot's frame")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+static int check_new_mmio(const struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	const struct memslots *slots = change_slots(c);
+
+	if (PARTITION_BUG_ON(bug,
+			     spte_mmio_gfn(c->new).v != c->gfn.v ||
+				     !spte_mmio_is_current(c->new, slots->generation),
+			     RULE_I8, NEW_PLACE(c), .text = "an MMIO SPTE of another place or time") ||
+	    PARTITION_BUG_ON(bug, memslots_overlap(slots, c->gfn, 1), RULE_I8, NEW_PLACE(c),
+			     .text = "an MMIO SPTE in a memslot's range")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+/* A table that is linked. */
+static int check_new_table(const struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	const struct table *child = table_of(c->mmu, spte_pfn(c->new));
+
+	if (PARTITION_BUG_ON(bug,
+			     !child || child->state != TABLE_UNLINKED ||
+				     child->role != c->table->role - 1,
+			     RULE_I14, NEW_PLACE(c), .text = "a table of another role is linked") ||
+	    PARTITION_BUG_ON(bug, child->gfn.v != c->gfn.v, RULE_I13, NEW_PLACE(c),
+			     .text = "a table of another gfn is linked") ||
+	    PARTITION_BUG_ON(bug, child->count == 0, RULE_I5, NEW_PLACE(c),
+			     .text = "an empty table is linked")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+/* A table that is unlinked. */
+static int check_old_table(const struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	const struct table *child = table_child(c->mmu, c->table, c->index, c->old);
+
+	if (PARTITION_DATA_BUG_ON(bug, !child, RULE_I14, OLD_PLACE(c),
+				  .text = "an SPTE points at something that is not its table") ||
+	    PARTITION_BUG_ON(bug, child->count != 0 || !table_is_blank(c->mmu, child), RULE_I5,
+			     OLD_PLACE(c), .text = "a table is unlinked before it is empty")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+/* Everything that forbids the change. Touches nothing. */
+static int check_change(struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	const struct spte_limits *limits = &c->mmu->spte_limits;
+	bool comes = !spte_is_empty(c->new);
+	bool goes = spte_is_present(c->old) && !spte_is_present(c->new);
+	int error = check_kinds(c);
+
+	if (error) {
+		return error;
+	}
+	if (PARTITION_BUG_ON(bug, comes && spte_check(limits, c->new, c->level) != RULE_NONE,
+			     RULE_I3, NEW_PLACE(c), .text = "an SPTE with a reserved bit is stored") ||
+	    PARTITION_DATA_BUG_ON(bug,
+				  !spte_is_empty(c->old) &&
+					  spte_check(limits, c->old, c->level) != RULE_NONE,
+				  RULE_I3, OLD_PLACE(c), .text = "an SPTE has a reserved bit") ||
+	    PARTITION_BUG_ON(bug,
+			     c->table->count > SPTE_PER_TABLE ||
+				     (!spte_is_empty(c->old) && c->table->count == 0) ||
+				     (spte_is_empty(c->old) && c->table->count == SPTE_PER_TABLE),
+			     RULE_I5, OLD_PLACE(c), .text = "a table's count and its entries differ")) {
+		return -EIO;
+	}
+	if (goes) {
+		return spte_is_leaf(c->old, c->level) ? check_old_leaf(c) : check_old_table(c);
+	}
+	if (!comes) {
+		return 0;
+	}
+	if (!spte_is_present(c->new)) {
+		return check_new_mmio(c);
+	}
+	if (spte_is_leaf(c->new, c->level)) {
+		return check_new_leaf(c);
+	}
+	return spte_is_present(c->old) ? 0 : check_new_table(c);
+}
+
+static hpa_t change_sptep(const struct change *c)
+{
+	return table_sptep(c->mmu, c->table, c->index);
+}
+
+/* Memory for the rmap entry of a leaf that comes. */
+static int reserve_rmap(struct change *c)
+{
+	enum rmap_result result =
+		rmap_reserve(&c->mmu->rmap, c->slot, c->gfn, c->level, &c->path);
+
+	if (PARTITION_DATA_BUG_ON(c->mmu->config.bug, result == RMAP_DAMAGED, RULE_I2,
+				  NEW_PLACE(c), .text = "rmap storage leads out of the pool")) {
+		return -EIO;
+	}
+	return result == RMAP_OK ? 0 : -ENOMEM;
+}
+
+static int add_rmap(struct change *c)
+{
+	enum rmap_result result = rmap_add(&c->mmu->rmap, &c->path, change_sptep(c));
+	uint64_t head = *c->path.head;
+
+	if (PARTITION_DATA_BUG_ON(c->mmu->config.bug, result == RMAP_DUPLICATE, RULE_I1,
+				  NEW_PLACE(c), .rmap_head = head,
+				  .text = "rmap add: the SPTE is there already") ||
+	    PARTITION_DATA_BUG_ON(c->mmu->config.bug, result != RMAP_OK, RULE_I2, NEW_PLACE(c),
+				  .rmap_head = head, .text = "rmap add: the chain is damaged")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+/* The three violations of a removal, and two more that a damaged chain has. */
+static int remove_rmap(struct change *c)
+{
+	struct bug_state *bug = c->mmu->config.bug;
+	struct rmap *rmap = &c->mmu->rmap;
+	enum rmap_result result = rmap_find(rmap, c->slot, c->gfn, c->level, &c->path);
+	uint64_t head = c->path.head ? *c->path.head : 0;
+
+	if (result == RMAP_OK) {
+		result = rmap_remove(rmap, &c->path, change_sptep(c));
+	}
+	if (PARTITION_DATA_BUG_ON(bug, result == RMAP_EMPTY, RULE_I1, OLD_PLACE(c),
+				  .rmap_head = head, .text = "rmap remove: the head is empty") ||
+	    PARTITION_DATA_BUG_ON(bug, result == RMAP_OTHER, RULE_I1, OLD_PLACE(c),
+				  .rmap_head = head,
+				  .text = "rmap remove: the head holds another SPTE") ||
+	    PARTITION_DATA_BUG_ON(bug, result == RMAP_MISSING, RULE_I1, OLD_PLACE(c),
+				  .rmap_head = head,
+				  .text = "rmap remove: the chain does not hold the SPTE") ||
+	    PARTITION_DATA_BUG_ON(bug, result == RMAP_TWICE, RULE_I1, OLD_PLACE(c),
+				  .rmap_head = head,
+				  .text = "rmap remove: the chain holds the SPTE twice") ||
+	    PARTITION_DATA_BUG_ON(bug, result != RMAP_OK, RULE_I2, OLD_PLACE(c),
+				  .rmap_head = head, .text = "rmap remove: damaged storage")) {
+		return -EIO;
+	}
+	return 0;
+}
+
+/* A table entry came or went: its table's header follows. */
+static void relink(struct mmu_held held, struct change *c)
+{
+	struct table *child = table_of(c->mmu, spte_pfn(spte_is_present(c->new) ? c->new : c->old));
+
+	if (spte_is_present(c->new)) {
+		child->state = TABLE_LINKED;
+		child->parent = change_sptep(c);
+	} else {
+		child->parent = hpa(0);
+		table_retire(held, child);
+	}
+}
+
+/*
+ * The one function that stores SPTEs. Entry `index` of `table` becomes `new`; the old value
+ * is read here. 0; -ENOMEM and nothing stored, when the rmap has no memory; -EIO when a rule
+ * forbids it (the partition is bugged, and what was stored is not trusted any more).
+ */
+int table_store(struct mmu_held held, struct table *table, unsigned int index, spte_t new)
+{
+	struct mmu *mmu = held.mmu;
+	struct change c = {
+		.mmu = mmu,
+		.table = table,
+		.index = index,
+		.level = role_level(table->role),
+		.gfn = table_entry_gfn(table, index),
+		.old = table_get(mmu, table, index),
+		.new = new,
+	};
+	bool was_present = spte_is_present(c.old);
+	bool is_present = spte_is_present(new);
+	bool leaf = spte_is_leaf(is_present ? new : c.old, c.level);
+	int error = check_change(&c);
+
+	if (!error && is_present && !was_present && leaf) {
+		error = reserve_rmap(&c);
+	}
+	if (error) {
+		return error;
+	}
+	/* Release: a CPU that walks to a new table sees its entries. */
+	atomic_store_explicit(&table_entries(mmu, table)[index], new.v, memory_order_release);
+	table->count = (uint16_t)(table->count + !spte_is_empty(new) - !spte_is_empty(c.old));
+	if (was_present != is_present) {
+		if (!leaf) {
+			relink(held, &c);
+		} else {
+			error = is_present ? add_rmap(&c) : remove_rmap(&c);
+		}
+	}
+	if (was_present && !is_present) {
+		mmu->stats.zaps += leaf;
+		mmu->flush_pending = true;
+	}
+	return error;
+}
+
+static int zap_child(struct mmu_held held, struct table *table, unsigned int index, spte_t spte,
+		     gfn_t start, gfn_t end)
+{
+	struct table *child = table_child(held.mmu, table, index, spte);
+	gfn_t first = table_entry_gfn(table, index);
+	bool whole;
+	int error;
+
+	if (PARTITION_DATA_BUG_ON(held.mmu->config.bug, !child, RULE_I14,
+				  .view = role_view(table->role),
+				  .level = role_level(table->role), .has_gfn = true,
+				  .gfn = first.v, .spte = spte.v,
+				  .sptep = table_sptep(held.mmu, table, index).v,
+				  .text = "an SPTE points at something that is not its table")) {
+		return -EIO;
+	}
+	error = table_zap(held, child, start, end);
+	if (error) {
+		return error;
+	}
+	whole = start.v <= first.v && end.v >= first.v + level_frames(role_level(table->role));
+	/* An emptied table whose count is not 0 is caught by the store's own check (I5). */
+	return whole || child->count == 0 ? table_store(held, table, index, (spte_t){ 0 }) : 0;
+}
+
+/*
+ * Empties [start, end) under `table`, unlinking tables that become empty. The flush is left
+ * pending. Who may call it for which range is the caller's to know (I9). As deep as the
+ * tables: roles are compared on the way down. 0 or -EIO.
+ */
+int table_zap(struct mmu_held held, struct table *table, gfn_t start, gfn_t end)
+{
+	unsigned int level = role_level(table->role);
+	uint64_t span = level_frames(level);
+	uint64_t from = start.v > table->gfn.v ? (start.v - table->gfn.v) / span : 0;
+	uint64_t to = MIN(align_up(end.v - table->gfn.v, span) / span, SPTE_PER_TABLE);
+
+	for (unsigned int i = (unsigned int)from; i < to; i++) {
+		spte_t spte = table_get(held.mmu, table, i);
+		int error = 0;
+
+		if (spte_is_table(spte, level)) {
+			error = zap_child(held, table, i, spte, start, end);
+		} else if (!spte_is_empty(spte)) {
+			error = table_store(held, table, i, (spte_t){ 0 });
+		}
+		if (error) {
+			return error;
+		}
+	}
+	return 0;
+}
+
+/* The table that holds a linked table's SPTE, and its index; NULL for a root or damage. */
+static struct table *table_parent(const struct mmu *mmu, const struct table *table,
+				  unsigned int *index)
+{
+	*index = (unsigned int)((table->parent.v % PAGE_SIZE) / sizeof(spte_t));
+	return table_of(mmu, hpa_to_pfn(table->parent));
+}
+
+/* Unlinks `table`, then its parents, as far as they are empty; not the root. */
+static int unlink_empty(struct mmu_held held, struct table *table)
+{
+	while (table->count == 0 && role_level(table->role) < SPTE_LEVELS) {
+		unsigned int index;
+		struct table *parent = table_parent(held.mmu, table, &index);
+		int error;
+
+		if (PARTITION_DATA_BUG_ON(held.mmu->config.bug,
+					  !parent || parent->role != table->role + 1, RULE_I14,
+					  .view = role_view(table->role), .has_gfn = true,
+					  .gfn = table->gfn.v, .sptep = table->parent.v,
+					  .text = "a table's parent is not a table above it")) {
+			return -EIO;
+		}
+		error = table_store(held, parent, index, (spte_t){ 0 });
+		if (error) {
+			return error;
+		}
+		table = parent;
+	}
+	return 0;
+}
+
+/* Zaps every MMIO SPTE: when the generation's field in them wraps round (I8). 0 or -EIO. */
+int table_zap_mmio(struct mmu_held held)
+{
+	struct mmu *mmu = held.mmu;
+
+	for (size_t n = 0; n < mmu->config.pool->page_count; n++) {
+		struct table *table = &mmu->tables[n];
+		int error = 0;
+
+		if (table->state != TABLE_LINKED || role_level(table->role) != 1) {
+			continue;
+		}
+		for (unsigned int i = 0; i < SPTE_PER_TABLE && !error; i++) {
+			spte_t spte = table_get(mmu, table, i);
+
+			if (!spte_is_empty(spte) && !spte_is_present(spte)) {
+				error = table_store(held, table, i, (spte_t){ 0 });
+			}
+		}
+		error = error ? error : unlink_empty(held, table);
+		if (error) {
+			return error;
+		}
+	}
+	return 0;
+}
+
+/*
+ * True when a table may go in this pass: 0 takes tables of level 1 that the CPU has not
+ * walked since the last time (and clears that mark), 1 to 3 any table of that level.
+ */
+static bool is_victim(struct mmu_held held, struct table *table, unsigned int pass)
+{
+	uint64_t accessed = held.mmu->config.format->accessed;
+	struct table *parent;
+	unsigned int index;
+	spte_t link;
+
+	if (table->state != TABLE_LINKED || role_level(table->role) != MAX(pass, 1u)) {
+		return false;
+	}
+	if (pass > 0) {
+		return true;
+	}
+	parent = table_parent(held.mmu, table, &index);
+	if (!parent) {
+		return false;
+	}
+	link = table_get(held.mmu, parent, index);
+	if (!(link.v & accessed)) {
+		return true;
+	}
+	/*
+	 * No flush: a CPU that still has the link cached makes the table look colder, no more.
+	 * A broken rule ends the shrinker's work at its next step.
+	 */
+	return table_store(held, parent, index, (spte_t){ link.v & ~accessed }) != 0;
+}
+
+/*
+ * The shrinker: zaps one table, a cold one of 4 KiB leaves if there is one, and gives its
+ * pages back after the flush. False when nothing is left but roots, or a rule broke.
+ */
+bool table_reclaim(struct mmu_held held)
+{
+	struct mmu *mmu = held.mmu;
+	size_t page_count = mmu->config.pool->page_count;
+
+	for (unsigned int pass = 0; pass <= SPTE_LEAF_LEVELS; pass++) {
+		for (size_t n = 0; n < page_count; n++) {
+			struct table *table = &mmu->tables[mmu->reclaim_cursor];
+
+			mmu->reclaim_cursor = (mmu->reclaim_cursor + 1) % page_count;
+			if (!is_victim(held, table, pass)) {
+				continue;
+			}
+			if (table_zap(held, table, gfn(0), gfn(level_frames(SPTE_LEVELS + 1))) ||
+			    unlink_empty(held, table)) {
+				return false;
+			}
+			mmu->stats.reclaimed++;
+			table_flush(held);
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Writes past every check, for fault injection (mm/inject.c), and only that: it is how the
+ * tests show that damage is found. The CPUs' caches are dropped by the caller.
+ */
+void table_damage(struct mmu_held held, struct table *table, unsigned int index, spte_t value)
+{
+	atomic_store_explicit(&table_entries(held.mmu, table)[index], value.v,
+			      memory_order_release);
+}

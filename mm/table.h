@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Table pages: what the CPU walks, and a header for each kept apart from it. Internal to
+ * mm/. Headers are an array beside the pool, indexed by page, so that any address the CPU or
+ * an SPTE names is either found to be a live table or refused, without following anything.
+ *
+ *     pool page n   | 512 SPTEs |        mmu->tables[n]   | gfn, role, parent, count ... |
+ *
+ *     NONE --alloc--> UNLINKED --store in parent--> LINKED --zap--> RETIRED --flush--> NONE
+ */
+#ifndef MM_TABLE_H
+#define MM_TABLE_H
+
+#include "mm/mmu.h"
+
+enum table_state {
+	TABLE_NONE, /* the page is not a table */
+	TABLE_UNLINKED,
+	TABLE_LINKED,
+	TABLE_RETIRED, /* out of reach for new walks; a CPU may still have it cached */
+};
+
+/*
+ * What a table is for, in one word, so that comparing all of it is one instruction (I14).
+ * A table one level down has the same role less one.
+ */
+#define ROLE_LEVEL BITS(3, 0)
+#define ROLE_VIEW BITS(7, 4)
+#define ROLE_FORMAT BITS(11, 8)
+#define ROLE_ROOT BITS(19, 16) /* index in mmu->root_store */
+
+struct table {
+	gfn_t gfn;           /* first that it covers (I13) */
+	hpa_t parent;        /* SPTE that links it; 0 for a root */
+	uint32_t role;
+	uint32_t generation; /* of the slots when it was made */
+	uint16_t count;      /* entries that are not empty: present or MMIO (I5) */
+	uint8_t state;       /* enum table_state */
+	uint8_t seen;        /* the audit's mark */
+	uint32_t next;       /* index of the next retired one, or TABLE_END */
+};
+
+static_assert(sizeof(struct table) == 32, "two headers in a cache line");
+
+#define TABLE_END UINT32_MAX
+
+/* Proof that the MMU lock is held: only mmu_lock() makes one. */
+struct mmu_held {
+	struct mmu *mmu;
+};
+
+static inline struct mmu_held mmu_lock(struct mmu *mmu)
+{
+	spin_lock(&mmu->lock);
+	return (struct mmu_held){ mmu };
+}
+
+static inline void mmu_unlock(struct mmu_held held)
+{
+	spin_unlock(&held.mmu->lock);
+}
+
+static inline unsigned int role_level(uint32_t role)
+{
+	return (unsigned int)FIELD_GET(ROLE_LEVEL, role);
+}
+
+static inline unsigned int role_view(uint32_t role)
+{
+	return (unsigned int)FIELD_GET(ROLE_VIEW, role);
+}
+
+/* The page of a header, and the header of a page (NULL: not a table of this pool). */
+static inline pfn_t table_pfn(const struct mmu *mmu, const struct table *table)
+{
+	return pfn(mmu->pool_start.v + (uint64_t)(table - mmu->tables));
+}
+
+static inline _Atomic uint64_t *table_entries(const struct mmu *mmu, const struct table *table)
+{
+	return (_Atomic uint64_t *)hpa_to_ptr(pfn_to_hpa(table_pfn(mmu, table)));
+}
+
+static inline struct table *table_of(const struct mmu *mmu, pfn_t page)
+{
+	uint64_t index = page.v - mmu->pool_start.v;
+
+	if (index >= mmu->config.pool->page_count || mmu->tables[index].state == TABLE_NONE) {
+		return NULL;
+	}
+	return &mmu->tables[index];
+}
+
+/* Relaxed: under the lock; the CPU itself writes only accessed and dirty bits. */
+static inline spte_t table_get(const struct mmu *mmu, const struct table *table, unsigned int index)
+{
+	return (spte_t){ atomic_load_explicit(&table_entries(mmu, table)[index],
+					      memory_order_relaxed) };
+}
+
+static inline hpa_t table_sptep(const struct mmu *mmu, const struct table *table,
+				unsigned int index)
+{
+	return hpa(pfn_to_hpa(table_pfn(mmu, table)).v + index * sizeof(spte_t));
+}
+
+/* First gfn under an entry. */
+static inline gfn_t table_entry_gfn(const struct table *table, unsigned int index)
+{
+	return gfn(table->gfn.v + index * level_frames(role_level(table->role)));
+}
+
+/* The table that a present table entry must point at, or NULL when it is not that (I13, I14). */
+static inline struct table *table_child(const struct mmu *mmu, const struct table *table,
+					unsigned int index, spte_t spte)
+{
+	struct table *child = table_of(mmu, spte_pfn(spte));
+
+	if (!child || child->state != TABLE_LINKED || child->role != table->role - 1 ||
+	    child->gfn.v != table_entry_gfn(table, index).v) {
+		return NULL;
+	}
+	return child;
+}
+
+struct table *table_alloc(struct mmu_held held, uint32_t role, gfn_t frame);
+void table_free(struct mmu_held held, struct table *table);
+void table_retire(struct mmu_held held, struct table *table);
+
+int __must_check table_store(struct mmu_held held, struct table *table, unsigned int index,
+			     spte_t new);
+int __must_check table_zap(struct mmu_held held, struct table *table, gfn_t start, gfn_t end);
+int __must_check table_zap_mmio(struct mmu_held held);
+bool table_reclaim(struct mmu_held held);
+void table_flush(struct mmu_held held);
+
+/* The exception to the rule of one store: damage on purpose, for mm/inject.c alone. */
+void table_damage(struct mmu_held held, struct table *table, unsigned int index, spte_t value);
+
+#endif

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A Bulkhead machine in an emulator, driven through its console as a person would.
+
+    with Machine("qemu", "max", iso, log="build/system/x.log") as machine:
+        machine.boot()
+        print(machine.shell("ps"))
+        assert machine.power_off() == 0
+"""
+
+import json
+import os
+import re
+import socket
+import tempfile
+import time
+
+import pexpect
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+PROMPT = "bulkhead> "
+DETACH = "\x1d"  # Ctrl-]
+KILL = "\x01x"  # scripts/run: Ctrl-A x
+
+# Seconds, on a noisy machine of two cores; Bochs runs some five times slower than QEMU.
+BOOT_TIMEOUT = {"qemu": 60, "bochs": 180}
+REPLY_TIMEOUT = {"qemu": 20, "bochs": 60}
+LINUX_TIMEOUT = {"qemu": 240, "bochs": 600}
+
+# GRUB and shells move the cursor about; nothing of that matters to a test.
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Machine:
+    """One run of scripts/run; `emulator` is "qemu" or "bochs", `cpu` one of its models."""
+
+    def __init__(self, emulator, cpu, iso, *, cpus=1, memory=1024, log=None, arguments=()):
+        self.emulator = emulator
+        self.cpu = cpu
+        self.folder = tempfile.TemporaryDirectory(prefix="bulkhead-test-")
+        self.log_path = log
+        self.log = open(log, "w", encoding="utf-8", errors="replace", newline="") if log else None
+        self.monitor_path = os.path.join(self.folder.name, "monitor.sock")
+        command = ["--emulator", emulator, "--cpu", cpu, "--cpus", str(cpus),
+                   "--memory", str(memory), *arguments]
+        if log:
+            command += ["--emulator-log", log[:-4] + ".emulator.log"]
+        if emulator == "qemu":
+            command += ["--qemu-arg=-monitor",
+                        f"--qemu-arg=unix:{self.monitor_path},server=on,wait=off"]
+        self.process = pexpect.spawn(
+            os.path.join(ROOT, "scripts", "run"), [*command, iso], encoding="utf-8",
+            codec_errors="replace", echo=False, timeout=REPLY_TIMEOUT[emulator],
+            maxread=65536, searchwindowsize=None, logfile=None)
+        self.process.logfile_read = self.log
+        self.process.delaybeforesend = None
+        self.process.delayafterclose = 0.5
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # --- the console as text -------------------------------------------------------------
+
+    def expect(self, pattern, timeout=None):
+        """Waits for the regular expression; returns its match. Fails with what was there."""
+        self.process.expect(pattern, timeout=timeout or REPLY_TIMEOUT[self.emulator])
+        return self.process.match
+
+    def expect_text(self, text, timeout=None):
+        """As expect(), for exact text; returns what came before it."""
+        self.process.expect_exact(text, timeout=timeout or REPLY_TIMEOUT[self.emulator])
+        return clean(self.process.before)
+
+    def send(self, text):
+        self.process.send(text)
+
+    def boot(self, timeout=None):
+        """Waits for the prompt; returns all that was said until then."""
+        return self.expect_text(PROMPT, timeout or BOOT_TIMEOUT[self.emulator])
+
+    def shell(self, command, timeout=None):
+        """Types a command at the prompt; returns its output, without echo and prompt."""
+        self.send(command + "\r")
+        # The echo may have been cut through by a message: then take all of it.
+        output = self.expect_text(PROMPT, timeout)
+        first, _, rest = output.partition("\n")
+        return rest if first.strip().endswith(command.strip()) else output
+
+    def shell_json(self, command, timeout=None):
+        """The value that a command says as its one line of JSON (-j is added)."""
+        output = self.shell(command + " -j", timeout)
+        for line in output.splitlines():
+            if line.startswith(("{", "[")):
+                return json.loads(line)
+        raise AssertionError(f"{command} -j: no line of JSON in {output!r}")
+
+    def states(self):
+        """Partition name -> state, as `ps -j` says."""
+        answer = self.shell_json("ps")
+        rows = answer if isinstance(answer, list) else answer["partitions"]
+        return {row["name"]: row["state"] for row in rows}
+
+    def wait_state(self, name, state, timeout=60):
+        """Asks `ps` until the partition is in that state."""
+        deadline = time.monotonic() + timeout
+        while True:
+            states = self.states()
+            if states.get(name) == state:
+                return
+            assert time.monotonic() < deadline, f"{name} is {states.get(name)}, not {state}"
+            time.sleep(0.5)
+
+    def attach(self, name):
+        self.send(f"console {name}\r")
+
+    def detach(self):
+        self.send(DETACH)
+        return self.expect_text(PROMPT)
+
+    def linux(self, command, timeout=None):
+        """Types a command into an attached Linux guest; returns its output."""
+        self.send(command + "\r")
+        output = self.expect_text("linux# ", timeout or LINUX_TIMEOUT[self.emulator])
+        first, _, rest = output.partition("\n")
+        return rest if first.strip().endswith(command.strip()) else output
+
+    # --- the machine ---------------------------------------------------------------------
+
+    def monitor(self, command):
+        """QEMU's own view: the output of a command of its monitor."""
+        assert self.emulator == "qemu", "Bochs has no monitor"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(30)
+            connection.connect(self.monitor_path)
+            read_until(connection, b"(qemu) ")
+            connection.sendall(command.encode() + b"\n")
+            output = read_until(connection, b"(qemu) ")
+        return clean(output.decode(errors="replace")).partition("\n")[2].rpartition("\n")[0]
+
+    def power_off(self, status=None, timeout=None):
+        """Types `poweroff`; returns the machine's exit status."""
+        self.send("poweroff" + ("" if status is None else f" {status}") + "\r")
+        return self.wait_end(timeout)
+
+    def wait_end(self, timeout=None):
+        """Waits until the emulator ends by itself; returns the exit status of scripts/run."""
+        self.process.expect(pexpect.EOF, timeout=timeout or BOOT_TIMEOUT[self.emulator])
+        self.process.close()
+        return self.process.exitstatus
+
+    def close(self):
+        """Ends it, however it stands; returns its exit status. May be called again."""
+        if self.process.isalive():
+            try:
+                self.send(KILL)
+                self.process.expect(pexpect.EOF, timeout=10)
+            except (OSError, pexpect.ExceptionPexpect):
+                pass
+        self.process.close(force=True)
+        if self.log:
+            self.log.close()
+            self.log = None
+        self.folder.cleanup()
+        return self.process.exitstatus
+
+    def log_tail(self, lines=40):
+        if not self.log_path:
+            return ""
+        if self.log:
+            self.log.flush()
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return "\n".join(clean(file.read()).splitlines()[-lines:])
+
+
+def clean(text):
+    """Text without escape sequences, with plain newlines."""
+    return ESCAPE.sub("", text).replace("\r", "")
+
+
+def read_until(connection, mark):
+    data = b""
+    while not data.endswith(mark):
+        piece = connection.recv(65536)
+        assert piece, f"QEMU's monitor hung up after {data[-200:]!r}"
+        data += piece
+    return data
