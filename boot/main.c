@@ -21,6 +21,7 @@
 #include "drivers/console.h"
 #include "drivers/power.h"
 #include "hv/hv.h"
+#include "hv/operator.h"
 #include "lib/log.h"
 #include "lib/string.h"
 
@@ -50,7 +51,7 @@ static void start_console(const char *command_line)
 	/* Without a UART the machine runs on: the log stays in memory. */
 	if (console_init(&config) == 0) {
 		panic_set_output(console_write_polled);
-		log_set_sink(console_write);
+		log_set_sink(operator_log_sink);
 	}
 	boot_set_console(&config);
 	if (error.text[0]) {

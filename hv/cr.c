@@ -178,10 +178,80 @@ static enum outcome guest_reads(struct vcpu *vcpu, unsigned int number, unsigned
 	return OUTCOME_NEXT;
 }
 
+/* LMSW: bits 3:0 of the operand; PE can be set but not cleared. */
+static enum outcome lmsw(struct vcpu *vcpu, const struct decoded *decoded)
+{
+	struct guest_access access;
+	struct vcpu_regs regs = vcpu->virt.regs;
+	uint64_t operand = 0;
+	uint64_t linear;
+	uint64_t cr0;
+	gpa_t address;
+	uint32_t fault;
+
+	guest_access_init(&access, vcpu, ACCESS_READ);
+	cr0 = access.paging.cr0;
+	regs.gpr[GPR_RSP] = virt->get_rsp(&vcpu->virt);
+	if (!decoded->has_memory) {
+		operand = regs.gpr[decoded->gpr];
+	} else {
+		struct segment_state segment;
+
+		virt->get_segment(&vcpu->virt, (enum segment)decoded->segment, &segment);
+		linear = decoder_effective_address(decoded, &regs,
+						   vcpu->exit.rip + decoded->length);
+		if (!in_64_bit_code(&access.paging) || decoded->segment >= SEGMENT_FS) {
+			linear += segment.base;
+		}
+		if (guest_translate(vcpu, &access, linear, &address, &fault)) {
+			return inject_pf(vcpu, linear, fault);
+		}
+		if (guest_physical_read(vcpu->partition, address, &operand, 2)) {
+			operand = BITS(15, 0);
+		}
+	}
+	return guest_writes_cr0(vcpu, (cr0 & ~BITS(3, 1)) | (operand & BITS(3, 0)));
+}
+
+/* A CPU without decode assists only says that a CR was written: the instruction tells the rest. */
+static enum outcome decode_and_write(struct vcpu *vcpu)
+{
+	struct virt_paging paging;
+	struct decoded decoded;
+	enum outcome outcome = guest_decode(vcpu, &decoded);
+
+	if (outcome != OUTCOME_NEXT) {
+		return outcome;
+	}
+	virt->get_paging(&vcpu->virt, &paging);
+	switch (decoded.system) {
+	case SYSTEM_MOV_TO_CR:
+		return guest_writes(vcpu, decoded.system_register,
+				    vcpu_read_gpr(vcpu, decoded.gpr,
+						  in_64_bit_code(&paging) ? 8 : 4));
+	case SYSTEM_MOV_FROM_CR:
+		return guest_reads(vcpu, decoded.system_register, decoded.gpr,
+				   in_64_bit_code(&paging) ? 8 : 4);
+	case SYSTEM_CLTS:
+		return guest_writes_cr0(vcpu, paging.cr0 & ~CR0_TS);
+	case SYSTEM_LMSW:
+		return lmsw(vcpu, &decoded);
+	case SYSTEM_NONE:
+	case SYSTEM_MOV_FROM_DR:
+	case SYSTEM_MOV_TO_DR:
+	case SYSTEM_SMSW:
+		break;
+	}
+	return inject_ud(vcpu);
+}
+
 enum outcome exit_cr_access(struct vcpu *vcpu)
 {
 	const struct exit_cr *cr = &vcpu->exit.cr;
 
+	if (cr->needs_decode) {
+		return decode_and_write(vcpu);
+	}
 	if (cr->write || cr->clts) {
 		return guest_writes(vcpu, cr->number, cr->value);
 	}

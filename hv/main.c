@@ -6,6 +6,8 @@
  */
 #include "hv/hv.h"
 
+#include "arch/x86/virt.h"
+#include "drivers/rtc.h"
 #include "hv/cpuid_policy.h"
 #include "hv/operator.h"
 #include "hv/partition.h"
@@ -84,13 +86,43 @@ static void start_partitions(void)
 	}
 }
 
+/*
+ * Turns on VMX or SVM. Without it the machine goes on to the shell, which can say what is
+ * missing; partitions then refuse to start.
+ */
+static bool start_virtualisation(void)
+{
+	struct error_text error;
+	pfn_t page;
+
+	if (!virt_select(&error)) {
+		log_printf("virt: no partition can run: %s", error.text);
+		return false;
+	}
+	if (frames_alloc(1, 1, OWNER_MACHINE, FRAME_HYPERVISOR, &page)) {
+		error_set(&error, -ENOMEM, "no memory");
+	} else if (virt->cpu_enable(hpa_to_ptr(pfn_to_hpa(page)), &error) == 0) {
+		log_printf("virt: %s%s%s%s", virt->name,
+			   virt_caps.nested_large_1g ? ", 1 GiB pages" : "",
+			   virt_caps.deadline_timer ? ", preemption timer" : "",
+			   virt_caps.instruction_length ? "" : ", software instruction lengths");
+		return true;
+	}
+	log_printf("virt: no partition can run: %s", error.text);
+	return false;
+}
+
 _Noreturn void hv_main(const struct boot_info *info)
 {
-	cpuid_policy_init();
+	bool can_run;
+
+	rtc_init();
 	sched_init();
+	can_run = start_virtualisation();
+	cpuid_policy_init();
 	read_manifest(info);
 	apply_policy(info);
-	partitions_init(&manifest, info);
+	partitions_init(&manifest, info, can_run);
 	start_partitions();
 	operator_init();
 	sched_loop();

@@ -18,6 +18,7 @@
 
 static struct partition_entry entries[PARTITIONS_MAX];
 static unsigned int entry_count;
+static bool machine_can_run;
 
 const char *partition_state_name(enum partition_state state)
 {
@@ -30,8 +31,9 @@ const char *partition_state_name(enum partition_state state)
 	return names[state];
 }
 
-void partitions_init(const struct manifest *manifest, const struct boot_info *info)
+void partitions_init(const struct manifest *manifest, const struct boot_info *info, bool can_run)
 {
+	machine_can_run = can_run;
 	partition_build_init(info);
 	entry_count = manifest->partition_count;
 	for (unsigned int i = 0; i < entry_count; i++) {
@@ -142,10 +144,25 @@ static int build_and_run(struct partition_entry *entry, struct error_text *error
 	return 0;
 }
 
-int partition_start(struct partition_entry *entry, struct error_text *error)
+static int check_startable(const struct partition_entry *entry, struct error_text *error)
 {
 	if (!entry->config->valid) {
 		return error_set(error, -EINVAL, "%s: %s", entry->config->name, entry->reason);
+	}
+	if (!machine_can_run) {
+		return error_set(error, -ENODEV,
+				 "%s: this machine offers no virtualisation (see the log)",
+				 entry->config->name);
+	}
+	return 0;
+}
+
+int partition_start(struct partition_entry *entry, struct error_text *error)
+{
+	int status = check_startable(entry, error);
+
+	if (status) {
+		return status;
 	}
 	if (entry->state == PARTITION_RUNNING || entry->state == PARTITION_PAUSED) {
 		return error_set(error, -EBUSY, "%s is %s: stop it first, or use restart",
@@ -199,10 +216,9 @@ int partition_resume(struct partition_entry *entry, struct error_text *error)
 
 int partition_restart(struct partition_entry *entry, struct error_text *error)
 {
-	if (!entry->config->valid) {
-		return error_set(error, -EINVAL, "%s: %s", entry->config->name, entry->reason);
-	}
-	return build_and_run(entry, error);
+	int status = check_startable(entry, error);
+
+	return status ? status : build_and_run(entry, error);
 }
 
 void partition_destroy(struct partition_entry *entry)

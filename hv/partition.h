@@ -100,8 +100,11 @@ struct partition_entry {
 
 const char *partition_state_name(enum partition_state state);
 
-/* Called once with what the manifest gave; `info` for the modules. Core. */
-void partitions_init(const struct manifest *manifest, const struct boot_info *info);
+/*
+ * Called once with what the manifest gave; `info` for the modules. `can_run` is false on a
+ * machine without virtualisation: nothing starts then. Core.
+ */
+void partitions_init(const struct manifest *manifest, const struct boot_info *info, bool can_run);
 unsigned int partitions_count(void);
 struct partition_entry *partition_at(unsigned int index);
 struct partition_entry *partition_find(const char *name); /* NULL if there is none */

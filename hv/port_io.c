@@ -135,7 +135,20 @@ static enum outcome string(struct vcpu *vcpu, const struct exit_io *io)
 
 enum outcome exit_io(struct vcpu *vcpu)
 {
-	const struct exit_io *io = &vcpu->exit.io;
+	struct exit_io *io = &vcpu->exit.io;
+	struct decoded decoded;
+	enum outcome outcome;
 
-	return io->string ? string(vcpu, io) : single(vcpu, io);
+	if (!io->string) {
+		return single(vcpu, io);
+	}
+	if (io->needs_decode) {
+		outcome = guest_decode(vcpu, &decoded);
+		if (outcome != OUTCOME_NEXT) {
+			return outcome;
+		}
+		io->address_size = decoded.address_size;
+		io->segment = io->in ? SEGMENT_ES : decoded.segment;
+	}
+	return string(vcpu, io);
 }

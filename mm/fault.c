@@ -132,6 +132,48 @@ static enum mmu_result fault_again(struct mmu *mmu, unsigned int view, gpa_t add
 	return MMU_RETRY;
 }
 
+/* What the hardware objected to is in front of us: every level's value, for the operator. */
+static void log_walk(const struct mmu *mmu, const struct mmu_root *root, gfn_t frame)
+{
+	const struct table *table = root->table;
+
+	for (unsigned int level = SPTE_LEVELS; table; level--) {
+		unsigned int index = level_index(frame, level);
+		spte_t spte = table_get(mmu, table, index);
+		bool broken = spte_check(&mmu->spte_limits, spte, level) != RULE_NONE;
+
+		log_printf("mmu: view %u gfn " PRIgfn " level %u: spte " PRIspte " at " PRIhpa "%s",
+			   root->view, ADDR_ARG(frame), level, (unsigned long long)spte.v,
+			   ADDR_ARG(table_sptep(mmu, table, index)), broken ? " MALFORMED" : "");
+		table = spte_is_table(spte, level) ? table_child(mmu, table, index, spte) : NULL;
+	}
+}
+
+/* I3 at each level from the true root; true when the partition is found bugged. */
+static bool walk_is_broken(const struct mmu *mmu, const struct mmu_root *root, gfn_t frame)
+{
+	const struct table *table = root->table;
+
+	for (unsigned int level = SPTE_LEVELS; table; level--) {
+		unsigned int index = level_index(frame, level);
+		spte_t spte = table_get(mmu, table, index);
+		bool broken = spte_check(&mmu->spte_limits, spte, level) != RULE_NONE;
+
+		if (broken) {
+			log_walk(mmu, root, frame);
+		}
+		if (PARTITION_DATA_BUG_ON(mmu->config.bug, broken, RULE_I3, .view = root->view,
+					  .level = level, .has_gfn = true, .gfn = frame.v,
+					  .sptep = table_sptep(mmu, table, index).v,
+					  .spte = spte.v,
+					  .text = "the CPU met an SPTE with a reserved bit")) {
+			return true;
+		}
+		table = spte_is_table(spte, level) ? table_child(mmu, table, index, spte) : NULL;
+	}
+	return false;
+}
+
 /* Fills the largest leaf that slot, alignment and the tables that exist allow (I12). */
 static int fill_leaf(struct mmu_held held, const struct memslot *slot, gfn_t frame,
 		     struct table *table, unsigned int *level)
@@ -174,7 +216,9 @@ static enum mmu_result fault_memory(struct mmu_held held, const struct mmu_root 
 			return MMU_BUGGED;
 		}
 		if (spte_is_present(spte)) {
-			return fault_again(mmu, root->view, address, access);
+			return walk_is_broken(mmu, root, frame) ?
+				       MMU_BUGGED :
+				       fault_again(mmu, root->view, address, access);
 		}
 		error = fill_leaf(held, slot, frame, table, &level);
 		if (!error) {
@@ -272,48 +316,6 @@ enum mmu_result mmu_fault(struct mmu *mmu, unsigned int view, gpa_t address, uns
 
 	mmu_unlock(held);
 	return result;
-}
-
-/* What the hardware objected to is in front of us: every level's value, for the operator. */
-static void log_walk(const struct mmu *mmu, const struct mmu_root *root, gfn_t frame)
-{
-	const struct table *table = root->table;
-
-	for (unsigned int level = SPTE_LEVELS; table; level--) {
-		unsigned int index = level_index(frame, level);
-		spte_t spte = table_get(mmu, table, index);
-		bool broken = spte_check(&mmu->spte_limits, spte, level) != RULE_NONE;
-
-		log_printf("mmu: view %u gfn " PRIgfn " level %u: spte " PRIspte " at " PRIhpa "%s",
-			   root->view, ADDR_ARG(frame), level, (unsigned long long)spte.v,
-			   ADDR_ARG(table_sptep(mmu, table, index)), broken ? " MALFORMED" : "");
-		table = spte_is_table(spte, level) ? table_child(mmu, table, index, spte) : NULL;
-	}
-}
-
-/* I3 at each level from the true root; true when the partition is found bugged. */
-static bool walk_is_broken(const struct mmu *mmu, const struct mmu_root *root, gfn_t frame)
-{
-	const struct table *table = root->table;
-
-	for (unsigned int level = SPTE_LEVELS; table; level--) {
-		unsigned int index = level_index(frame, level);
-		spte_t spte = table_get(mmu, table, index);
-		bool broken = spte_check(&mmu->spte_limits, spte, level) != RULE_NONE;
-
-		if (broken) {
-			log_walk(mmu, root, frame);
-		}
-		if (PARTITION_DATA_BUG_ON(mmu->config.bug, broken, RULE_I3, .view = root->view,
-					  .level = level, .has_gfn = true, .gfn = frame.v,
-					  .sptep = table_sptep(mmu, table, index).v,
-					  .spte = spte.v,
-					  .text = "the CPU met an SPTE with a reserved bit")) {
-			return true;
-		}
-		table = spte_is_table(spte, level) ? table_child(mmu, table, index, spte) : NULL;
-	}
-	return false;
 }
 
 /* A well-formed MMIO SPTE: current, and then no slot is there; or stale, and then it goes. */

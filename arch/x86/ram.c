@@ -109,7 +109,8 @@ bool ram_normalise(const struct boot_region *regions, unsigned int count, uint64
 		}
 	}
 	for (unsigned int i = 0; i < count; i++) {
-		if (regions[i].type != BOOT_REGION_AVAILABLE) {
+		if (regions[i].type != BOOT_REGION_AVAILABLE &&
+		    regions[i].start.v < regions[i].end.v) {
 			uint64_t start = MIN(regions[i].start.v, limit);
 			uint64_t end = MIN(regions[i].end.v, limit);
 

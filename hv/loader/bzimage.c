@@ -38,7 +38,7 @@
 #define HDR_PREF_ADDRESS 0x258
 #define HDR_INIT_SIZE 0x260
 #define HDR_END_MIN 0x264 /* what version 2.12 has at least */
-#define HDR_END_MAX 0x290 /* boot_params has other fields from here on */
+#define HDR_END_MAX UINT64_C(0x290) /* boot_params has other fields from here on */
 
 #define BOOT_FLAG 0xaa55
 #define HDRS_MAGIC 0x53726448 /* "HdrS" */
@@ -51,7 +51,7 @@
 #define PARAMS_ACPI_RSDP 0x070
 #define PARAMS_E820_COUNT 0x1e8
 #define PARAMS_E820_TABLE 0x2d0
-#define PARAMS_E820_SIZE 20
+#define PARAMS_E820_SIZE UINT64_C(20)
 
 #define IDENTITY_DIRECTORIES 4
 #define ENTRIES_AT_ONCE 64
@@ -110,7 +110,7 @@ static int check_header(struct loader *loader, struct bzimage *image)
 				   (unsigned long long)image->header_end, HDR_END_MIN,
 				   kernel->size);
 	}
-	image->header_end = MIN(image->header_end, UINT64_C(HDR_END_MAX));
+	image->header_end = MIN(image->header_end, HDR_END_MAX);
 	return 0;
 }
 
@@ -212,7 +212,7 @@ static int write_e820(struct loader *loader)
 
 	for (unsigned int i = 0; status == 0 && i < target->e820_count; i++) {
 		const struct loader_e820 *range = &target->e820[i];
-		uint64_t at = LOADER_INFO + PARAMS_E820_TABLE + UINT64_C(PARAMS_E820_SIZE) * i;
+		uint64_t at = LOADER_INFO + PARAMS_E820_TABLE + PARAMS_E820_SIZE * i;
 
 		status = loader_write_number(loader, at, range->start, 8);
 		status = status ? status : loader_write_number(loader, at + 8, range->size, 8);
@@ -238,7 +238,7 @@ static int write_command_line(struct loader *loader, uint64_t *address)
 static int write_params(struct loader *loader, const struct bzimage *image)
 {
 	const struct loader_request *request = loader->request;
-	uint64_t cmdline;
+	uint64_t cmdline = 0;
 	int status = write_command_line(loader, &cmdline);
 	const struct {
 		uint16_t offset;

@@ -29,6 +29,7 @@ static void set_real_mode(struct vcpu_state *state, uint64_t load, uint64_t entr
 	state->segment[SEGMENT_CS].selector = low ? 0 : (uint16_t)(entry >> 4);
 	state->segment[SEGMENT_CS].base = low ? 0 : entry & ~UINT64_C(0xf);
 	state->rip = low ? entry : entry & 0xf;
+	state->cr0 = CR0_ET; /* caches on, as a BIOS has them */
 	state->rflags = RFLAGS_FIXED;
 	memset(&state->regs, 0, sizeof(state->regs));
 	state->regs.gpr[GPR_RDX] = FIRST_DISK;

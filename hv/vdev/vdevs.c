@@ -137,14 +137,12 @@ int vdevs_pending_vector(struct vdevs *devices)
 }
 
 /*
- * The vCPU took `vector`, as offered: call it before any device is touched again, so that it
- * is still clear whose it was.
+ * The vCPU took `vector`, as offered: the vLAPIC's if it is requested there (whatever its TPR
+ * is by now), else the 8259's. Call it before any device is touched again.
  */
 void vdevs_interrupt_taken(struct vdevs *devices, int vector)
 {
-	if (vlapic_pending(&devices->vlapic) == vector) {
-		vlapic_take(&devices->vlapic, vector);
-	} else {
+	if (!vlapic_take(&devices->vlapic, vector)) {
 		(void)vpic_intack(&devices->vpic);
 	}
 }

@@ -152,15 +152,16 @@ void vlapic_accept(struct vlapic *vlapic, enum apic_delivery mode, uint8_t vecto
 	}
 }
 
-/* The vCPU was given `vector`: it moves from IRR to ISR. Ignored when it is not requested. */
-void vlapic_take(struct vlapic *vlapic, int vector)
+/* The vCPU was given `vector`: it moves from IRR to ISR. False when it is not requested. */
+bool vlapic_take(struct vlapic *vlapic, int vector)
 {
 	if (vector < 0 || vector > 255 || !vectors_test(&vlapic->irr, vector)) {
-		return;
+		return false;
 	}
 	vectors_clear(&vlapic->irr, vector);
 	vectors_set(&vlapic->isr, vector);
 	update_ppr(vlapic);
+	return true;
 }
 
 /* Sets the task priority (TPR register, or CR8 << 4). */

@@ -142,7 +142,7 @@ static inline uint64_t vlapic_cr8(const struct vlapic *vlapic)
 	return vlapic->tpr >> 4;
 }
 
-void vlapic_take(struct vlapic *vlapic, int vector);
+bool vlapic_take(struct vlapic *vlapic, int vector);
 void vlapic_set_tpr(struct vlapic *vlapic, uint8_t tpr);
 void vlapic_eoi(struct vlapic *vlapic);
 void vlapic_accept(struct vlapic *vlapic, enum apic_delivery mode, uint8_t vector, bool level);

@@ -59,7 +59,7 @@ def pytest_generate_tests(metafunc):
 # --- several workers -----------------------------------------------------------------------
 
 
-def test_file_name(nodeid):
+def file_name_of(nodeid):
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", nodeid.rsplit("/", 1)[-1]).strip("-")
 
 
@@ -68,7 +68,7 @@ def pytest_runtest_protocol(item, nextitem):
     if not CLAIMS:
         return None
     try:
-        os.close(os.open(os.path.join(CLAIMS, test_file_name(item.nodeid)),
+        os.close(os.open(os.path.join(CLAIMS, file_name_of(item.nodeid)),
                          os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return True
@@ -175,7 +175,7 @@ def start(request):
 
     def start_machine(pair, iso, **options):
         number = len(request.node.machines)
-        log = os.path.join(OUTPUT, f"{test_file_name(request.node.nodeid)}"
+        log = os.path.join(OUTPUT, f"{file_name_of(request.node.nodeid)}"
                                    f"{f'-{number}' if number else ''}.log")
         machine = Machine(*pair, iso, log=log, **options)
         request.node.machines.append(machine)

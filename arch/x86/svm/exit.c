@@ -109,8 +109,8 @@ static void prepare_entry(struct virt_vcpu *vcpu, struct vmcb *vmcb)
 		svm_dirty(vmcb, VMCB_CLEAN_TPR);
 	}
 	control->tlb_control = VMCB_TLB_KEEP;
-	/* Acquire: what was changed before another CPU set it is seen from here on. */
-	if (__atomic_exchange_n(&vcpu->flush, false, __ATOMIC_ACQUIRE)) {
+	/* Looked at first because it is rare. Acquire: what whoever set it changed is seen. */
+	if (vcpu->flush && __atomic_exchange_n(&vcpu->flush, false, __ATOMIC_ACQUIRE)) {
 		control->tlb_control = svm_features.flush_by_asid ? VMCB_TLB_FLUSH_ASID :
 								    VMCB_TLB_FLUSH_ALL;
 	}

@@ -171,7 +171,7 @@ static int svm_vcpu_init(struct virt_vcpu *vcpu, struct error_text *error)
 	control->n_cr3 = vcpu->nested_root;
 	control->interrupt_shadow = 0;
 	vmcb->save.dr6 = DR6_INIT;
-	vcpu->xcr0 = XCR0_X87;
+	virt_extended_reset(vcpu);
 	vcpu->reinject = 0;
 	vcpu->nmi_pending = false;
 	vcpu->scratch[SVM_NMI_STATE] = SVM_NMI_OPEN;

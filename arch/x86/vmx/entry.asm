@@ -6,55 +6,49 @@
 ; lies), RFLAGS clear, and every other register the guest's. Returns 0; 1: not entered.
 
 bits 64
-
 %define VMX_OFFSET(name, value) name equ value
 %include "arch/x86/vmx/asm_offsets.inc"
 
-; `moves load` and `moves store`: all but rsp and rdi, by their numbers (enum gpr).
-%macro moves 1
-	%1 rax, 0
-	%1 rcx, 1
-	%1 rdx, 2
-	%1 rbx, 3
-	%1 rbp, 5
-	%1 rsi, 6
-%assign number 8
-%rep 8
-	%1 r %+ number, number
-%assign number number + 1
+%macro each 2-*			; each push, rax, rcx: push rax; push rcx
+%define %%what %1
+%rep %0 - 1
+%rotate 1
+	%%what	%1
 %endrep
 %endmacro
-%macro load 2
-	mov	%1, [rdi + %2 * 8]
+%macro number 1			; VCPU_rax and so on, in the order of enum gpr
+VCPU_%1	equ next * 8
+%assign next next + 1
 %endmacro
-%macro store 2
-	mov	[rdi + %2 * 8], %1
+%assign next 0
+	each number, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+%macro load 1
+	mov	%1, [rdi + VCPU_%1]
+%endmacro
+%macro store 1
+	mov	[rdi + VCPU_%1], %1
+%endmacro
+%macro clear 1
+	xor	%1, %1
 %endmacro
 
 section .text
+global vmx_run:function, vmx_exit_point:function
 
-global vmx_run:function
 vmx_run:
-	push	rbx
-	push	rbp
-	push	r12
-	push	r13
-	push	r14
-	push	r15
-	push	rdi
+	each push, rbx, rbp, r12, r13, r14, r15, rdi
 	cmp	rsp, [rdi + VCPU_HOST_RSP]
 	jne	.new_stack
 .enter:	cmp	byte [rdi + VCPU_LAUNCHED], 0
-	moves	load				; leaves the flags alone
-	mov	rdi, [rdi + 7 * 8]
-	je	.launch
+	each load, rax, rcx, rdx, rbx, rbp, rsi, r8, r9, r10, r11, r12, r13, r14, r15, rdi
+	je	.launch			; loads leave the flags alone; rdi was the last of them
 	vmresume
 	jmp	.refused
 .launch:
 	vmlaunch
-.refused:					; still here: VMfail
-	mov	eax, 1
+.refused:				; still here: VMfail
 	pop	rdi
+	mov	eax, 1
 	jmp	return
 .new_stack:
 	mov	eax, FIELD_HOST_RSP
@@ -63,28 +57,14 @@ vmx_run:
 	mov	[rdi + VCPU_HOST_RSP], rsp
 	jmp	.enter
 
-global vmx_exit_point:function
 vmx_exit_point:
 	push	rdi
 	mov	rdi, [rsp + 8]
-	moves	store
-	pop	qword [rdi + 7 * 8]
+	each store, rax, rcx, rdx, rbx, rbp, rsi, r8, r9, r10, r11, r12, r13, r14, r15
+	pop	qword [rdi + VCPU_rdi]
 	pop	rdi
-	xor	eax, eax			; nothing of the guest's stays for speculation;
-	xor	ecx, ecx			; the other registers are overwritten below
-	xor	edx, edx
-	xor	esi, esi
-%assign number 8
-%rep 4
-	xor	r %+ number, r %+ number
-%assign number number + 1
-%endrep
-return:	pop	r15
-	pop	r14
-	pop	r13
-	pop	r12
-	pop	rbp
-	pop	rbx
+	each clear, rax, rcx, rdx, rsi, r8, r9, r10, r11	; no value of the guest's stays
+return:	each pop, r15, r14, r13, r12, rbp, rbx
 	ret
 
 section .note.GNU-stack noalloc noexec nowrite progbits

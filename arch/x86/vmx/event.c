@@ -149,12 +149,27 @@ static bool interrupts_open(void)
 }
 
 /*
+ * Asks for exits as soon as the guest can take an interrupt or an NMI. The control stays as
+ * it is until the window opens: without an offer then that is one exit too many, and spares
+ * all others a look.
+ */
+void vmx_set_windows(struct virt_vcpu *vcpu, uint64_t windows)
+{
+	uint64_t primary = (vcpu->scratch[VMX_SCRATCH_PRIMARY] & ~VMX_WINDOWS) | windows;
+
+	if (primary != vcpu->scratch[VMX_SCRATCH_PRIMARY]) {
+		vcpu->scratch[VMX_SCRATCH_PRIMARY] = primary;
+		vmcs_write32(VMCS_PRIMARY_CONTROLS, (uint32_t)primary);
+	}
+}
+
+/*
  * At most one event goes in with an entry: first what an exit interrupted, then an NMI, then
  * the offer. For those that must wait a window is asked for. True: the offer goes in.
  */
 bool vmx_choose_event(struct virt_vcpu *vcpu)
 {
-	uint64_t primary = vcpu->scratch[VMX_SCRATCH_PRIMARY] & ~VMX_WINDOWS;
+	uint64_t windows = 0;
 	bool chosen = false;
 	bool offer_taken = false;
 
@@ -172,7 +187,7 @@ bool vmx_choose_event(struct virt_vcpu *vcpu)
 				0);
 			chosen = true;
 		} else {
-			primary |= PRIMARY_NMI_WINDOW;
+			windows |= PRIMARY_NMI_WINDOW;
 		}
 	}
 	if (vcpu->offer != VIRT_NO_OFFER) {
@@ -183,13 +198,10 @@ bool vmx_choose_event(struct virt_vcpu *vcpu)
 				0);
 			offer_taken = true;
 		} else {
-			primary |= PRIMARY_INTERRUPT_WINDOW;
+			windows |= PRIMARY_INTERRUPT_WINDOW;
 		}
 	}
-	if (primary != vcpu->scratch[VMX_SCRATCH_PRIMARY]) {
-		vcpu->scratch[VMX_SCRATCH_PRIMARY] = primary;
-		vmcs_write32(VMCS_PRIMARY_CONTROLS, (uint32_t)primary);
-	}
+	vmx_set_windows(vcpu, windows);
 	return offer_taken;
 }
 

@@ -11,7 +11,7 @@
 static bool needs_preparation(const struct virt_vcpu *vcpu)
 {
 	return vcpu->reinject != 0 || vcpu->offer != VIRT_NO_OFFER || vcpu->nmi_pending ||
-	       vcpu->flush || (vcpu->scratch[VMX_SCRATCH_PRIMARY] & VMX_WINDOWS) != 0;
+	       vcpu->flush;
 }
 
 /*
@@ -66,10 +66,17 @@ static void decode_exception(struct virt_vcpu *vcpu, struct exit *exit)
 	}
 }
 
-static void decode_nothing_but_event(struct virt_vcpu *vcpu, struct exit *exit)
+static void decode_task_switch(struct virt_vcpu *vcpu, struct exit *exit)
 {
 	exit->raw_info = vmcs_read_natural(VMCS_EXIT_QUALIFICATION);
 	vmx_keep_event(vcpu, false);
+}
+
+/* The window has done its duty; whoever must wait on asks for another with the next entry. */
+static void decode_window(struct virt_vcpu *vcpu, struct exit *exit)
+{
+	(void)exit;
+	vmx_set_windows(vcpu, 0);
 }
 
 static void decode_io(struct virt_vcpu *vcpu, struct exit *exit)
@@ -177,9 +184,9 @@ static const struct decoder decoders[] = {
 	[REASON_TRIPLE_FAULT] = { EVENT, EXIT_TRIPLE_FAULT, NULL },
 	[REASON_INIT_SIGNAL] = { EVENT, EXIT_INIT_SIGNAL, NULL },
 	[REASON_SIPI] = { EVENT, EXIT_INIT_SIGNAL, NULL },
-	[REASON_INTERRUPT_WINDOW] = { EVENT, EXIT_WINDOW, NULL },
-	[REASON_NMI_WINDOW] = { EVENT, EXIT_WINDOW, NULL },
-	[REASON_TASK_SWITCH] = { EVENT, EXIT_TASK_SWITCH, decode_nothing_but_event },
+	[REASON_INTERRUPT_WINDOW] = { EVENT, EXIT_WINDOW, decode_window },
+	[REASON_NMI_WINDOW] = { EVENT, EXIT_WINDOW, decode_window },
+	[REASON_TASK_SWITCH] = { EVENT, EXIT_TASK_SWITCH, decode_task_switch },
 	[REASON_CPUID] = { INSTRUCTION, EXIT_CPUID, NULL },
 	[REASON_GETSEC] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 	[REASON_HLT] = { INSTRUCTION, EXIT_HLT, NULL },
@@ -214,11 +221,15 @@ static const struct decoder decoders[] = {
 	[REASON_ENCLV] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 };
 
-/* No row: the entry failed, or a reason that no control of ours can give. */
-static void decode_unexpected(struct exit *exit)
+/*
+ * No row: a reason that no control of ours can give, or the entry failed (which leaves the
+ * VMCS as launched as it was).
+ */
+static void decode_unexpected(struct virt_vcpu *vcpu, struct exit *exit)
 {
 	exit->raw_info = vmcs_read_natural(VMCS_EXIT_QUALIFICATION);
 	if (!(exit->raw_reason & EXIT_REASON_ENTRY_FAILURE)) {
+		vcpu->launched = true;
 		exit->kind = EXIT_UNKNOWN;
 		return;
 	}
@@ -233,22 +244,24 @@ static void decode_unexpected(struct exit *exit)
 static void decode(struct virt_vcpu *vcpu, struct exit *exit)
 {
 	uint32_t reason = vmcs_read32(VMCS_EXIT_REASON);
+	const struct decoder *decoder = &decoders[reason];
 
 	exit->raw_reason = reason;
 	exit->raw_info = 0;
 	exit->rip = vmcs_read_natural(VMCS_GUEST_RIP);
 	exit->instruction_length = 0;
 	/* The bits above the basic reason make it a large number too. */
-	if (unlikely(reason >= ARRAY_COUNT(decoders) || decoders[reason].shape == UNKNOWN)) {
-		decode_unexpected(exit);
+	if (unlikely(reason >= ARRAY_COUNT(decoders) || decoder->shape == UNKNOWN)) {
+		decode_unexpected(vcpu, exit);
 		return;
 	}
-	exit->kind = decoders[reason].kind;
-	if (decoders[reason].shape == INSTRUCTION) {
+	vcpu->launched = true;
+	exit->kind = decoder->kind;
+	if (decoder->shape == INSTRUCTION) {
 		exit->instruction_length = (uint8_t)vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH);
 	}
-	if (decoders[reason].details != NULL) {
-		decoders[reason].details(vcpu, exit);
+	if (decoder->details != NULL) {
+		decoder->details(vcpu, exit);
 	}
 }
 
@@ -299,6 +312,4 @@ void vmx_enter(struct virt_vcpu *vcpu, struct exit *exit)
 		return;
 	}
 	decode(vcpu, exit);
-	/* An entry that failed has not launched the VMCS. */
-	vcpu->launched = exit->kind != EXIT_ENTRY_FAILED;
 }

@@ -32,26 +32,36 @@ bool vmx_in_64_bit_code(void)
 	       (vmcs_read32(VMCS_GUEST_CS_RIGHTS) & SEGMENT_RIGHTS_L);
 }
 
+/* TF: the single step traps, as pending. RF has served for this instruction. */
+static void end_debugged_instruction(uint64_t rflags)
+{
+	if (rflags & RFLAGS_TF) {
+		vmcs_write_natural(VMCS_GUEST_PENDING_DEBUG,
+				   vmcs_read_natural(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+	}
+	vmcs_write_natural(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+}
+
 /*
- * virt_ops.set_rip: also what the end of an instruction does: the shadow of STI and MOV SS
- * is over, and a single step traps.
+ * virt_ops.set_rip: with all that the end of an instruction does. The shadow of STI and MOV
+ * SS is over, EIP wraps (an entry with more would fail), and a debugger is told.
  */
 void vmx_set_rip(struct virt_vcpu *vcpu, uint64_t rip)
 {
 	uint32_t blocked = vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY);
+	uint64_t rflags = vmcs_read_natural(VMCS_GUEST_RFLAGS);
 
 	(void)vcpu;
 	if (unlikely(rip >> 32 == 1) && !vmx_in_64_bit_code()) {
-		rip = (uint32_t)rip; /* EIP wraps; an entry with more would fail */
+		rip = (uint32_t)rip;
 	}
 	vmcs_write_natural(VMCS_GUEST_RIP, rip);
 	if (unlikely(blocked & INTERRUPTIBILITY_SHADOW)) {
 		vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY,
 			     blocked & (uint32_t)~INTERRUPTIBILITY_SHADOW);
 	}
-	if (unlikely(vmcs_read_natural(VMCS_GUEST_RFLAGS) & RFLAGS_TF)) {
-		vmcs_write_natural(VMCS_GUEST_PENDING_DEBUG,
-				   vmcs_read_natural(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+	if (unlikely(rflags & (RFLAGS_TF | RFLAGS_RF))) {
+		end_debugged_instruction(rflags);
 	}
 }
 

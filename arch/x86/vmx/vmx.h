@@ -66,6 +66,7 @@ void vmx_flush_linear(uint32_t asid);
 #define VMX_WINDOWS (PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW)
 void vmx_inject_exception(struct virt_vcpu *vcpu, const struct exit_exception *exception);
 bool vmx_interrupts_enabled(struct virt_vcpu *vcpu);
+void vmx_set_windows(struct virt_vcpu *vcpu, uint64_t windows);
 bool vmx_choose_event(struct virt_vcpu *vcpu);
 void vmx_keep_event(struct virt_vcpu *vcpu, bool nmi_unblocked);
 

@@ -99,6 +99,7 @@ static enum verdict probe_tables(void)
 	return PASS;
 }
 
+/* Offered, they work. Not offered, not every CPU lets a hypervisor take them away. */
 static enum verdict probe_random(void)
 {
 	bool rdrand = has_leaf1_ecx(30);
@@ -106,10 +107,12 @@ static enum verdict probe_random(void)
 	uint64_t value = 0;
 	fault_clear();
 	asm volatile(ATTEMPT("rdrand %0") : "+r"(value) : : "cc");
-	EXPECT_FAULT(fault.vector, rdrand ? NO_FAULT : TRAP_UD, "RDRAND");
+	EXPECT(fault.vector == NO_FAULT || (!rdrand && fault.vector == TRAP_UD),
+	       "RDRAND: vector %d", fault.vector);
 	fault_clear();
 	asm volatile(ATTEMPT("rdseed %0") : "+r"(value) : : "cc");
-	EXPECT_FAULT(fault.vector, rdseed ? NO_FAULT : TRAP_UD, "RDSEED");
+	EXPECT(fault.vector == NO_FAULT || (!rdseed && fault.vector == TRAP_UD),
+	       "RDSEED: vector %d", fault.vector);
 	return PASS;
 }
 

@@ -76,11 +76,7 @@ static enum verdict probe_pit_linear(void)
 	uint64_t rates[3];
 	static const uint16_t lengths[] = { 11932, 29830, 59659 };
 	for (unsigned int i = 0; i < 3; i++) {
-		uint64_t best = UINT64_MAX;
-		for (unsigned int n = 0; n < 3; n++) {
-			best = MIN(best, pit_measure_tsc(lengths[i]));
-		}
-		rates[i] = mul_div(best, PIT_HZ, lengths[i]);
+		rates[i] = mul_div(pit_measure_tsc(lengths[i]), PIT_HZ, lengths[i]);
 	}
 	detail("%llu %llu %llu kHz", ull(rates[0] / 1000), ull(rates[1] / 1000),
 	       ull(rates[2] / 1000));

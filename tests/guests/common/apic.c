@@ -14,6 +14,7 @@
 #define PIT_COMMAND 0x43
 #define PIT_SPEAKER_PORT 0x61
 #define MEASURE_TICKS 29830 /* 25 ms */
+#define MEASURE_TRIES 10
 
 void lapic_enable(void)
 {
@@ -111,28 +112,48 @@ void pit_start(bool periodic, uint16_t count)
 	out8(0x40, (uint8_t)(count >> 8));
 }
 
-uint64_t pit_measure_tsc(uint16_t ticks)
+/* One measurement: its length, and how much of that is not certain. */
+struct measurement {
+	uint64_t ticks, slack;
+};
+
+static struct measurement measure_once(uint16_t ticks)
 {
 	out8(PIT_SPEAKER_PORT, (uint8_t)((in8(PIT_SPEAKER_PORT) & ~2u) | 1u));
 	out8(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0 */
 	out8(0x42, (uint8_t)ticks);
+	uint64_t before = rdtsc();
 	out8(0x42, (uint8_t)(ticks >> 8));
-	uint64_t start = rdtsc();
+	uint64_t start = rdtsc(), last = start, now = start;
 	while (!(in8(PIT_SPEAKER_PORT) & 0x20)) {
-		if (rdtsc() - start > UINT64_C(1) << 36) {
+		last = now;
+		now = rdtsc();
+		if (now - start > UINT64_C(1) << 36) {
 			break; /* no PIT: give up after some seconds */
 		}
 	}
-	return rdtsc() - start;
+	now = rdtsc();
+	return (struct measurement){ now - start, (start - before) + (now - last) };
+}
+
+uint64_t pit_measure_tsc(uint16_t ticks)
+{
+	struct measurement best = { 0, UINT64_MAX };
+	for (unsigned int i = 0; i < MEASURE_TRIES; i++) {
+		struct measurement m = measure_once(ticks);
+		if (m.slack < best.slack) {
+			best = m;
+		}
+		if (best.slack < best.ticks / 256) {
+			break;
+		}
+	}
+	return best.ticks;
 }
 
 uint64_t tsc_hz_measured(void)
 {
-	uint64_t best = UINT64_MAX;
-	for (unsigned int i = 0; i < 3; i++) {
-		best = MIN(best, pit_measure_tsc(MEASURE_TICKS));
-	}
-	return mul_div(best, PIT_HZ, MEASURE_TICKS);
+	return mul_div(pit_measure_tsc(MEASURE_TICKS), PIT_HZ, MEASURE_TICKS);
 }
 
 uint64_t tsc_hz_cpuid15(void)

@@ -73,12 +73,15 @@ void pic_eoi(void);
 /* Channel 0, square wave or one-shot, `count` ticks of PIT_HZ. */
 void pit_start(bool periodic, uint16_t count);
 
-/* TSC ticks during `ticks` (at most 65535) of the PIT's channel 2 behind its gate. */
+/*
+ * TSC ticks during `ticks` (at most 65535) of the PIT's channel 2 behind its gate. Repeated
+ * until nothing came in between at either end, or the best of some tries.
+ */
 uint64_t pit_measure_tsc(uint16_t ticks);
 
 /*
  * TSC ticks a second: CPUID 0x15 or 0x40000010 when they say it, else measured against the
- * PIT. tsc_hz_measured() always measures (best of three).
+ * PIT. tsc_hz_measured() always measures.
  */
 uint64_t tsc_hz(void);
 uint64_t tsc_hz_measured(void);

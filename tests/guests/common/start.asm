@@ -15,7 +15,7 @@ CR4_PAE_SSE	equ (1 << 5) | (1 << 9) | (1 << 10)
 MSR_EFER	equ 0xc0000080
 EFER_LME	equ 1 << 8
 CR0_PG_WP_NE_MP	equ (1 << 31) | (1 << 16) | (1 << 5) | (1 << 1)
-CR0_EM_TS	equ (1 << 2) | (1 << 3)
+CR0_EM_TS_CD_NW	equ (1 << 2) | (1 << 3) | (1 << 30) | (1 << 29)
 
 section .text
 bits 32
@@ -59,7 +59,7 @@ paging_on:
 	or	eax, EFER_LME
 	wrmsr
 	mov	eax, cr0
-	and	eax, ~CR0_EM_TS
+	and	eax, ~CR0_EM_TS_CD_NW
 	or	eax, CR0_PG_WP_NE_MP
 	mov	cr0, eax
 	jmp	KERNEL_CS:long_mode
