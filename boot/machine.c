@@ -76,8 +76,8 @@ static void start_time(void)
 	tsc_init(acpi.pm_timer_port);
 	log_set_clock(tsc_uptime_us);
 	log_printf("lapic: %s, id %u", lapic_mode_name(), lapic_id());
-	log_printf("tsc: %llu kHz, measured against the %s",
-		   (unsigned long long)(tsc_hz() / 1000), tsc_reference());
+	log_printf("tsc: %llu kHz, measured against the %s", (unsigned long long)(tsc_hz() / 1000),
+		   tsc_reference());
 }
 
 static void start_ioapics(void)

@@ -27,6 +27,7 @@
 	(BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(22) |    \
 	 BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
 #define LEAF1_ECX_ALWAYS (BIT(21) | BIT(24) | BIT(31)) /* x2APIC, TSC-deadline, hypervisor */
+#define LEAF1_ECX_XSAVE BIT(26)
 #define LEAF1_ECX_OSXSAVE BIT(27)
 #define LEAF1_EDX (BITS(6, 0) | BIT(8) | BIT(9) | BIT(11) | BITS(13, 12) | BITS(17, 15) | \
 		   BIT(19) | BITS(27, 23))
@@ -71,7 +72,7 @@ static void init_basic(void)
 	host = cpuid_checked(7, 0);
 	basic[7] = (struct cpuid_result){ 0, keep(host.ebx, LEAF7_EBX), keep(host.ecx, LEAF7_ECX),
 					  keep(host.edx, LEAF7_EDX) };
-	if (!(basic[1].ecx & BIT(26))) { /* without XSAVE no AVX-512 and no AVX2 */
+	if (!(basic[1].ecx & LEAF1_ECX_XSAVE)) { /* without XSAVE no AVX-512 and no AVX2 */
 		basic[7].ebx &= ~(uint32_t)(BIT(5) | BIT(16) | BIT(17) | BIT(21) | BITS(31, 30));
 	}
 	/* SDM, leaf 15H: TSC = ECX * EBX / EAX. The local APIC's timer runs on ECX. */
@@ -211,34 +212,61 @@ static struct cpuid_result topology_leaf(uint32_t subleaf)
 	return r;
 }
 
+#define XSAVE_BASE_SIZE 576 /* legacy region and header */
+
+/* Bytes of an XSAVE area in the standard format that holds the components of `mask`. */
+static uint32_t xsave_size(uint64_t mask)
+{
+	uint32_t size = XSAVE_BASE_SIZE;
+
+	for (uint32_t i = 2; i < 63; i++) {
+		if (mask & BIT(i)) {
+			struct cpuid_result part = cpuid_checked(0xd, i);
+
+			size = MAX(size, part.ebx + part.eax);
+		}
+	}
+	return size;
+}
+
+/* The same in the compacted format, where components follow each other (SDM, XSAVEC). */
+static uint32_t xsave_size_compacted(uint64_t mask)
+{
+	uint32_t size = XSAVE_BASE_SIZE;
+
+	for (uint32_t i = 2; i < 63; i++) {
+		if (mask & BIT(i)) {
+			struct cpuid_result part = cpuid_checked(0xd, i);
+
+			if (part.ecx & BIT(1)) {
+				size = (uint32_t)align_up(size, 64);
+			}
+			size += part.eax;
+		}
+	}
+	return size;
+}
+
 /* Leaf 0xd: the host's layout, cut to the components that guests may use. */
-static struct cpuid_result xsave_leaf(struct vcpu *vcpu, uint32_t subleaf)
+static struct cpuid_result xsave_leaf(uint32_t subleaf)
 {
 	uint64_t mask = virt_xcr0_mask();
 	struct cpuid_result r = { 0, 0, 0, 0 };
+	uint64_t xcr0;
 
+	if (!(basic[1].ecx & LEAF1_ECX_XSAVE)) {
+		return r;
+	}
+	xcr0 = xgetbv(0) & mask; /* the guest's: its vCPU is loaded */
 	if (subleaf == 0) {
-		r.eax = (uint32_t)mask;
-		r.edx = (uint32_t)(mask >> 32);
-		r.ecx = 576; /* legacy region and header; then the farthest component */
-		r.ebx = 576;
-		for (uint32_t i = 2; i < 63; i++) {
-			struct cpuid_result part;
-
-			if (!(mask & BIT(i))) {
-				continue;
-			}
-			part = cpuid_checked(0xd, i);
-			r.ecx = MAX(r.ecx, part.ebx + part.eax);
-			if (vcpu->virt.xcr0 & BIT(i)) {
-				r.ebx = MAX(r.ebx, part.ebx + part.eax);
-			}
-		}
+		r = (struct cpuid_result){ (uint32_t)mask, xsave_size(xcr0),
+					   xsave_size(mask), (uint32_t)(mask >> 32) };
 	} else if (subleaf == 1) {
 		r.eax = keep(cpuid_checked(0xd, 1).eax, XSAVE_FEATURES);
+		r.ebx = xsave_size_compacted(xcr0);
 	} else if (subleaf < 63 && (mask & BIT(subleaf))) {
 		r = cpuid_checked(0xd, subleaf);
-		r.ecx = 0;
+		r.ecx &= (uint32_t)BIT(1);
 		r.edx = 0;
 	}
 	return r;
@@ -272,7 +300,7 @@ static struct cpuid_result basic_leaf(struct vcpu *vcpu, uint32_t leaf, uint32_t
 	case 0xb:
 		return topology_leaf(subleaf);
 	case 0xd:
-		return xsave_leaf(vcpu, subleaf);
+		return xsave_leaf(subleaf);
 	default:
 		return basic[leaf];
 	}

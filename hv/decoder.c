@@ -6,50 +6,14 @@
  *     prefixes  [REX]  opcode (0F, 0F 38, 0F 3A, or VEX/EVEX with the map inside)
  *     [ModRM [SIB] [displacement]]  [immediate]
  *
- * The tables say what follows an opcode and what it does; nothing here is emulated. In
- * 64-bit mode an operand-size prefix shortens the displacement of a near branch, as on AMD;
- * Intel ignores it there, but Intel's CPUs give instruction lengths themselves.
+ * The tables say what follows an opcode; decoder_meaning.c says what it does. In 64-bit mode
+ * an operand-size prefix shortens the displacement of a near branch, as on AMD; Intel ignores
+ * it there, but Intel's CPUs give instruction lengths themselves.
  */
 #include "hv/decoder.h"
 
 #include "hv/decoder_tables.h"
 #include "lib/string.h"
-
-#define REX_W 8u
-#define REX_R 4u
-#define REX_X 2u
-#define REX_B 1u
-#define NO_SEGMENT 0xff
-
-enum opcode_map {
-	MAP_1,
-	MAP_0F,
-	MAP_0F38,
-	MAP_0F3A,
-	MAP_VECTOR, /* of VEX and EVEX: only the length is known */
-};
-
-struct decoding {
-	const uint8_t *bytes;
-	size_t size;
-	size_t at;
-	int status; /* of the first take() that failed */
-	enum decoder_mode mode;
-	bool operand_override;
-	bool address_override;
-	bool lock;
-	uint8_t repeat;	 /* 0xf2, 0xf3 or 0: the last one given */
-	uint8_t rex;	 /* 0: none; the low four bits are W R X B */
-	uint8_t segment; /* an override, or NO_SEGMENT */
-	uint8_t operand_size;
-	enum opcode_map map;
-	uint8_t opcode;
-	uint8_t shape;
-	uint8_t modrm;
-	uint8_t mod; /* 3: rm is a register */
-	uint8_t reg; /* with REX.R */
-	uint8_t rm;  /* with REX.B */
-};
 
 /* The next byte; 0 and a status when there is none. */
 static uint8_t take(struct decoding *d)
@@ -294,9 +258,9 @@ static void take_address(struct decoding *d, struct decoded_address *address)
 
 static void take_modrm(struct decoding *d, struct decoded *out)
 {
-	struct decoded_address address = {
-		.base = DECODED_NO_GPR, .index = DECODED_NO_GPR, .scale = 1
-	};
+	struct decoded_address address = { .base = DECODED_NO_GPR,
+					   .index = DECODED_NO_GPR,
+					   .scale = 1 };
 
 	d->modrm = take(d);
 	d->mod = d->modrm >> 6;
@@ -351,90 +315,6 @@ static void take_immediates(struct decoding *d, struct decoded *out)
 	}
 }
 
-/* A register operand of `size` bytes: without REX, byte registers 4 to 7 are AH to BH. */
-static void set_gpr(const struct decoding *d, struct decoded *out, uint8_t number, uint8_t size)
-{
-	out->high_byte = size == 1 && d->rex == 0 && number >= 4;
-	out->gpr = out->high_byte ? (uint8_t)(number - 4) : number;
-}
-
-static bool is_string(const struct decoding *d)
-{
-	return d->map == MAP_1 && ((d->opcode >= 0x6c && d->opcode <= 0x6f) ||
-				   (d->opcode >= 0xa4 && d->opcode <= 0xa7) ||
-				   (d->opcode >= 0xaa && d->opcode <= 0xaf));
-}
-
-/* What the opcode does to memory; FORM_INVALID when its group has no such row. */
-static struct decoder_form find_form(const struct decoding *d)
-{
-	struct decoder_form form = { .operation = DECODED_OTHER };
-	struct decoder_form row;
-
-	if (d->map == MAP_0F) {
-		return decoder_forms_0f[d->opcode];
-	}
-	if (d->map != MAP_1) {
-		return form;
-	}
-	form = decoder_forms_1[d->opcode];
-	if (form.group == GROUP_11 && d->modrm >> 3 == 0x1f) {
-		/* XABORT and XBEGIN are F8; the other seven are undefined. */
-		return (struct decoder_form){ .flags = d->modrm == 0xf8 ? 0 : FORM_INVALID };
-	}
-	if (form.group != GROUP_NONE) {
-		row = decoder_groups[form.group][d->modrm >> 3 & 7];
-		row.size = form.size;
-		row.group = form.group;
-		return row;
-	}
-	if (d->opcode == 0x63 && d->mode != DECODER_64) {
-		return (struct decoder_form){ .operation = DECODED_OTHER }; /* ARPL */
-	}
-	return form;
-}
-
-static void describe_memory(const struct decoding *d, const struct decoder_form *form,
-			    struct decoded *out)
-{
-	if (form->operation == DECODED_OTHER || (!out->has_memory && !is_string(d))) {
-		return;
-	}
-	out->operation = form->operation;
-	out->alu = form->alu;
-	out->size = form->size != 0 ? MIN(form->size, d->operand_size) : d->operand_size;
-	out->destination_size = form->flags & FORM_EXTEND ? d->operand_size : out->size;
-	out->has_immediate = (form->flags & FORM_IMMEDIATE) != 0;
-	out->memory_is_left = (form->flags & FORM_MEMORY_LEFT) != 0;
-	if ((d->shape & SHAPE_MODRM) && form->group == GROUP_NONE && !out->has_immediate) {
-		set_gpr(d, out, d->reg, out->destination_size);
-	}
-}
-
-static void describe_system(const struct decoding *d, struct decoded *out)
-{
-	static const enum decoder_system moves[4] = { SYSTEM_MOV_FROM_CR, SYSTEM_MOV_FROM_DR,
-						      SYSTEM_MOV_TO_CR, SYSTEM_MOV_TO_DR };
-	uint8_t reg = d->modrm >> 3 & 7;
-
-	if (d->map != MAP_0F) {
-		return;
-	}
-	if (d->opcode >= 0x20 && d->opcode <= 0x23) {
-		out->system = moves[d->opcode & 3];
-		/* AMD APM, "CR8": LOCK is another way to say 8 to 15 outside of 64-bit mode. */
-		out->system_register = (uint8_t)(d->reg | (d->lock ? 8 : 0));
-		out->gpr = d->rm;
-		out->size = d->mode == DECODER_64 ? 8 : 4;
-	} else if (d->opcode == 0x06) {
-		out->system = SYSTEM_CLTS;
-	} else if (d->opcode == 0x01 && (reg == 4 || reg == 6)) {
-		out->system = reg == 4 ? SYSTEM_SMSW : SYSTEM_LMSW;
-		out->size = reg == 6 || out->has_memory ? 2 : d->operand_size;
-		out->gpr = out->has_memory ? 0 : d->rm;
-	}
-}
-
 /* Everything after the opcode. */
 static int take_operands(struct decoding *d, struct decoded *out)
 {
@@ -452,7 +332,7 @@ static int take_operands(struct decoding *d, struct decoded *out)
 	if (d->status != 0) {
 		return d->status;
 	}
-	form = find_form(d);
+	form = decoding_form(d);
 	if (form.flags & FORM_INVALID) {
 		return -EINVAL;
 	}
@@ -463,9 +343,7 @@ static int take_operands(struct decoding *d, struct decoded *out)
 	if (d->segment != NO_SEGMENT) {
 		out->segment = d->segment;
 	}
-	out->rep = is_string(d) && d->repeat != 0;
-	describe_memory(d, &form, out);
-	describe_system(d, out);
+	decoding_describe(d, &form, out);
 	return d->status;
 }
 

@@ -21,15 +21,15 @@ enum decoder_mode {
 
 /* What an instruction does to memory at the faulting address. */
 enum decoder_operation {
-	DECODED_OTHER,     /* length known, no MMIO operation */
-	DECODED_LOAD,      /* register = [mem], zero-extended to destination_size */
+	DECODED_OTHER, /* length known, no MMIO operation */
+	DECODED_LOAD,  /* register = [mem], zero-extended to destination_size */
 	DECODED_LOAD_SIGNED,
-	DECODED_STORE,     /* [mem] = register */
+	DECODED_STORE, /* [mem] = register */
 	DECODED_STORE_IMMEDIATE,
-	DECODED_READ_ALU,  /* register or flags = register op [mem]: AND OR XOR ADD SUB CMP TEST */
-	DECODED_MODIFY,    /* [mem] = [mem] op register or immediate: AND OR XOR ADD SUB NOT INC DEC */
-	DECODED_EXCHANGE,  /* XCHG */
-	DECODED_MOVS,      /* string move, memory to memory */
+	DECODED_READ_ALU, /* register or flags = register op [mem]: AND OR XOR ADD SUB CMP TEST */
+	DECODED_MODIFY, /* [mem] = [mem] op register or immediate: AND OR XOR ADD SUB NOT INC DEC */
+	DECODED_EXCHANGE, /* XCHG */
+	DECODED_MOVS,	  /* string move, memory to memory */
 	DECODED_STOS,
 	DECODED_LODS,
 };
@@ -65,31 +65,31 @@ enum decoder_system {
 
 /* A ModRM (or moffs) memory operand: base + index * scale + displacement in `segment`. */
 struct decoded_address {
-	uint8_t base;  /* enum gpr or DECODED_NO_GPR */
-	uint8_t index; /* likewise */
-	uint8_t scale; /* 1, 2, 4, 8 */
-	bool rip_relative; /* the base is the address of the next instruction */
+	uint8_t base;	       /* enum gpr or DECODED_NO_GPR */
+	uint8_t index;	       /* likewise */
+	uint8_t scale;	       /* 1, 2, 4, 8 */
+	bool rip_relative;     /* the base is the address of the next instruction */
 	uint64_t displacement; /* sign-extended */
 };
 
 struct decoded {
-	uint8_t length;            /* bytes, prefixes included */
+	uint8_t length; /* bytes, prefixes included */
 	enum decoder_operation operation;
 	enum decoder_alu alu;
-	uint8_t size;              /* of the memory operand, bytes: 1, 2, 4, 8 */
-	uint8_t destination_size;  /* of the register, for loads that extend */
-	uint8_t address_size;      /* bytes: 2, 4, 8 */
-	uint8_t gpr;               /* enum gpr */
-	bool high_byte;            /* the register is AH, CH, DH or BH (gpr says which of RAX..RBX) */
-	bool has_immediate;        /* the source is `immediate`, sign-extended */
-	bool memory_is_left;       /* READ_ALU: flags of [mem] op source; no register is written */
-	bool rep;                  /* a string instruction with REP, REPE or REPNE */
-	uint8_t segment;           /* enum segment of the memory operand or of the source of a
-				      string instruction, after overrides */
+	uint8_t size;		  /* of the memory operand, bytes: 1, 2, 4, 8 */
+	uint8_t destination_size; /* of the register, for loads that extend */
+	uint8_t address_size;	  /* bytes: 2, 4, 8 */
+	uint8_t gpr;		  /* enum gpr */
+	bool high_byte;	     /* the register is AH, CH, DH or BH (gpr says which of RAX..RBX) */
+	bool has_immediate;  /* the source is `immediate`, sign-extended */
+	bool memory_is_left; /* READ_ALU: flags of [mem] op source; no register is written */
+	bool rep;	     /* a string instruction with REP, REPE or REPNE */
+	uint8_t segment;     /* enum segment of the memory operand or of the source of a
+				string instruction, after overrides */
 	uint64_t immediate;
 	enum decoder_system system;
-	uint8_t system_register;   /* of MOV CR and MOV DR */
-	bool has_memory;           /* `address` is filled; not for string, VEX and EVEX ones */
+	uint8_t system_register; /* of MOV CR and MOV DR */
+	bool has_memory;	 /* `address` is filled; not for string, VEX and EVEX ones */
 	struct decoded_address address;
 };
 

@@ -16,7 +16,7 @@
 #define BAD SHAPE_BAD
 
 /* The eight of ADD..CMP have the same six columns: four ModRM, AL imm8, eAX immz. */
-#define SHAPE_ALU(base) [base ... (base) + 3] = M, [(base) + 4] = I8, [(base) + 5] = IZ
+#define SHAPE_ALU(base) [base...(base) + 3] = M, [(base) + 4] = I8, [(base) + 5] = IZ
 
 const uint8_t decoder_shapes_1[256] = {
 	SHAPE_ALU(0x00),
@@ -122,10 +122,10 @@ const uint8_t decoder_shapes_0f[256] = {
 };
 
 #define BYTE .size = 1
-#define FORM_ALU(base, alu_, store, left)                                                          \
-	[base] = { .operation = (store), .alu = (alu_), .flags = (left), BYTE },                   \
-	[(base) + 1] = { .operation = (store), .alu = (alu_), .flags = (left) },                   \
-	[(base) + 2] = { .operation = DECODED_READ_ALU, .alu = (alu_), BYTE },                     \
+#define FORM_ALU(base, alu_, store, left)                                        \
+	[base] = { .operation = (store), .alu = (alu_), .flags = (left), BYTE }, \
+	[(base) + 1] = { .operation = (store), .alu = (alu_), .flags = (left) }, \
+	[(base) + 2] = { .operation = DECODED_READ_ALU, .alu = (alu_), BYTE },   \
 	[(base) + 3] = { .operation = DECODED_READ_ALU, .alu = (alu_) }
 
 const struct decoder_form decoder_forms_1[256] = {
@@ -177,22 +177,22 @@ const struct decoder_form decoder_forms_0f[256] = {
 	[0xc3] = { .operation = DECODED_STORE }, /* MOVNTI */
 };
 
-#define MODIFY_IMMEDIATE(alu_)                                                                     \
-	{                                                                                          \
-		.operation = DECODED_MODIFY, .alu = (alu_), .flags = FORM_IMMEDIATE                \
+#define MODIFY_IMMEDIATE(alu_)                                                      \
+	{                                                                           \
+		.operation = DECODED_MODIFY, .alu = (alu_), .flags = FORM_IMMEDIATE \
 	}
-#define READ_IMMEDIATE(alu_)                                                                       \
-	{                                                                                          \
-		.operation = DECODED_READ_ALU, .alu = (alu_),                                      \
-		.flags = FORM_IMMEDIATE | FORM_MEMORY_LEFT                                         \
+#define READ_IMMEDIATE(alu_)                                  \
+	{                                                     \
+		.operation = DECODED_READ_ALU, .alu = (alu_), \
+		.flags = FORM_IMMEDIATE | FORM_MEMORY_LEFT    \
 	}
-#define MODIFY_ALONE(alu_)                                                                         \
-	{                                                                                          \
-		.operation = DECODED_MODIFY, .alu = (alu_)                                         \
+#define MODIFY_ALONE(alu_)                                 \
+	{                                                  \
+		.operation = DECODED_MODIFY, .alu = (alu_) \
 	}
-#define INVALID                                                                                    \
-	{                                                                                          \
-		.flags = FORM_INVALID                                                              \
+#define INVALID                       \
+	{                             \
+		.flags = FORM_INVALID \
 	}
 
 const struct decoder_form decoder_groups[GROUP_COUNT][8] = {

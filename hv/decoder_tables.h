@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The decoder's tables, for decoder.c only. A shape says which bytes follow an opcode; a
- * form says what those opcodes do to memory that a guest may use on a device.
+ * What the files of the decoder share, and only they. A shape says which bytes follow an
+ * opcode (decoder.c takes them); a form says what the opcode does to memory that a guest may
+ * use on a device (decoder_meaning.c); both are tables (decoder_tables.c).
  */
 #ifndef HV_DECODER_TABLES_H
 #define HV_DECODER_TABLES_H
@@ -24,7 +25,7 @@ extern const uint8_t decoder_shapes_0f[256]; /* after 0F */
 #define FORM_IMMEDIATE 0x01u /* the source is the immediate */
 #define FORM_EXTEND 0x02u    /* the register is of operand size, whatever the memory's */
 #define FORM_MEMORY_LEFT 0x04u
-#define FORM_INVALID 0x08u   /* undefined */
+#define FORM_INVALID 0x08u /* undefined */
 
 enum decoder_group {
 	GROUP_NONE,
@@ -38,15 +39,55 @@ enum decoder_group {
 };
 
 struct decoder_form {
-	enum decoder_operation operation;
-	enum decoder_alu alu;
-	uint8_t size;  /* of the memory operand; 0: the operand size */
-	uint8_t flags; /* FORM_ */
-	enum decoder_group group; /* ModRM.reg picks the row of decoder_groups */
+	uint8_t operation; /* enum decoder_operation */
+	uint8_t alu;	   /* enum decoder_alu */
+	uint8_t size;	   /* of the memory operand; 0: the operand size */
+	uint8_t flags;	   /* FORM_ */
+	uint8_t group;	   /* enum decoder_group: ModRM.reg picks the row of decoder_groups */
 };
 
 extern const struct decoder_form decoder_forms_1[256];
 extern const struct decoder_form decoder_forms_0f[256];
 extern const struct decoder_form decoder_groups[GROUP_COUNT][8];
+
+#define REX_W 8u
+#define REX_R 4u
+#define REX_X 2u
+#define REX_B 1u
+#define NO_SEGMENT 0xff
+
+enum opcode_map {
+	MAP_1,
+	MAP_0F,
+	MAP_0F38,
+	MAP_0F3A,
+	MAP_VECTOR, /* of VEX and EVEX: only the length is known */
+};
+
+struct decoding {
+	const uint8_t *bytes;
+	size_t size;
+	size_t at;
+	int status; /* of the first take() that failed */
+	enum decoder_mode mode;
+	bool operand_override;
+	bool address_override;
+	bool lock;
+	uint8_t repeat;	 /* 0xf2, 0xf3 or 0: the last one given */
+	uint8_t rex;	 /* 0: none; the low four bits are W R X B */
+	uint8_t segment; /* an override, or NO_SEGMENT */
+	uint8_t operand_size;
+	enum opcode_map map;
+	uint8_t opcode;
+	uint8_t shape;
+	uint8_t modrm;
+	uint8_t mod; /* 3: rm is a register */
+	uint8_t reg; /* with REX.R */
+	uint8_t rm;  /* with REX.B */
+};
+
+struct decoder_form decoding_form(const struct decoding *d);
+void decoding_describe(const struct decoding *d, const struct decoder_form *form,
+		       struct decoded *out);
 
 #endif

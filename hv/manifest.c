@@ -293,7 +293,8 @@ static bool take_version(struct manifest_parser *parser, struct span *rest)
 		equals++;
 	}
 	parser->key = span_of("bulkhead", 8);
-	if (equals == line.length || !span_equals(span_trim(span_of(line.start, equals)), "bulkhead")) {
+	if (equals == line.length ||
+	    !span_equals(span_trim(span_of(line.start, equals)), "bulkhead")) {
 		manifest_error(parser, "missing; the first line must be bulkhead = 1");
 		return false;
 	}

@@ -79,8 +79,8 @@ static int choose(struct manifest_parser *parser, struct span value, const char 
 		used += (size_t)string_format(list + used, sizeof(list) - used, "%s%s",
 					      i == 0 ? "" : ", ", words[i]);
 	}
-	manifest_error(parser, "\"%.*s\" is not known; allowed are %s", excerpt(value),
-		       value.start, list);
+	manifest_error(parser, "\"%.*s\" is not known; allowed are %s", excerpt(value), value.start,
+		       list);
 	return -1;
 }
 
@@ -198,8 +198,8 @@ static void set_memory(struct manifest_parser *parser, struct span value)
 		return;
 	}
 	if (size < MEMORY_MIN || size > MEMORY_MAX) {
-		manifest_error(parser, "%.*s is out of range; 1M to 1T are allowed",
-			       excerpt(value), value.start);
+		manifest_error(parser, "%.*s is out of range; 1M to 1T are allowed", excerpt(value),
+			       value.start);
 		return;
 	}
 	if (!is_aligned(size, MEMORY_STEP)) {
@@ -251,8 +251,9 @@ static void set_cpus(struct manifest_parser *parser, struct span value)
 			continue;
 		}
 		if (!add_cpus(span_of(value.start + start, i - start), &cpus)) {
-			manifest_error(parser, "\"%.*s\" is no list of CPUs; numbers up to %d and "
-					       "ranges, as in 0,2-3, are allowed",
+			manifest_error(parser,
+				       "\"%.*s\" is no list of CPUs; numbers up to %d and "
+				       "ranges, as in 0,2-3, are allowed",
 				       excerpt(value), value.start, HOST_CPUS_MAX - 1);
 			return;
 		}

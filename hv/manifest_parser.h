@@ -31,10 +31,10 @@ struct manifest_parser {
 	unsigned int errors;
 	enum manifest_section section;
 	struct partition_config *partition; /* being filled; NULL outside of its section */
-	bool partition_kept;	/* false: its name is refused, its keys are only checked */
-	unsigned int line;	/* the current one, from 1 */
+	bool partition_kept;	   /* false: its name is refused, its keys are only checked */
+	unsigned int line;	   /* the current one, from 1 */
 	unsigned int machine_line; /* of [machine], 0: not seen */
-	struct span key;	/* of the current line: what messages name */
+	struct span key;	   /* of the current line: what messages name */
 	unsigned int key_line[MANIFEST_KEYS_MAX]; /* in this section, by key; 0: not seen */
 };
 

@@ -122,13 +122,13 @@ void sched_guest_timer(struct vcpu *vcpu, uint64_t deadline)
 {
 	struct sched_cpu *cpu = my_cpu();
 
-	if (!cpu->in_guest || deadline == UINT64_MAX) {
-		return; /* run() arms before it enters; a timer too many is a look at the clock */
+	if (!cpu->in_guest) {
+		return; /* run() arms before it enters */
 	}
 	if (virt_caps.deadline_timer) {
 		virt->set_deadline(&vcpu->virt, deadline);
-	} else {
-		arm(cpu, deadline);
+	} else if (deadline != UINT64_MAX) {
+		arm(cpu, deadline); /* a timer too many is only a look at the clock */
 	}
 }
 

@@ -40,7 +40,7 @@ struct spot {
 	.view = (s)->view, .level = (s)->level, .has_gfn = true, .gfn = (s)->gfn.v,                \
 	.sptep = (s)->sptep.v, .spte = (s)->spte.v
 
-static bool note(struct audit *audit, enum rule rule, const struct bug_detail *detail)
+static void note(struct audit *audit, enum rule rule, const struct bug_detail *detail)
 {
 	struct mmu_audit *out = audit->out;
 
@@ -50,13 +50,18 @@ static bool note(struct audit *audit, enum rule rule, const struct bug_detail *d
 		out->finding_count++;
 	}
 	out->violations++;
-	return true;
 }
 
 /* Truth of `cond`, evaluated once; when true it is listed, and bugs a healthy partition. */
 #define FOUND_AS(check, a, cond, rule, ...)                                                        \
-	(((a)->was_bugged ? !!(cond) : check((a)->bug, cond, rule, __VA_ARGS__)) &&                \
-	 note(a, rule, &(const struct bug_detail){ __VA_ARGS__ }))
+	({                                                                                         \
+		bool found_ = (a)->was_bugged ? !!(cond) :                                         \
+						check((a)->bug, cond, rule, __VA_ARGS__);          \
+		if (found_) {                                                                      \
+			note(a, rule, &(const struct bug_detail){ __VA_ARGS__ });                  \
+		}                                                                                  \
+		found_;                                                                            \
+	})
 #define FOUND(a, cond, rule, ...) FOUND_AS(PARTITION_BUG_ON, a, cond, rule, __VA_ARGS__)
 #define DATA_FOUND(a, cond, rule, ...) FOUND_AS(PARTITION_DATA_BUG_ON, a, cond, rule, __VA_ARGS__)
 

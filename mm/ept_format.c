@@ -10,7 +10,7 @@
 #define EPT_READ BIT(0)
 #define EPT_WRITE BIT(1)
 #define EPT_EXECUTE BIT(2)
-#define EPT_TYPE BITS(5, 3)
+#define EPT_TYPE SPTE_TYPE
 #define EPT_IGNORE_PAT BIT(6)
 #define EPT_ACCESSED BIT(8) /* ignored by CPUs without accessed and dirty flags */
 #define EPT_DIRTY BIT(9)
@@ -26,6 +26,7 @@
 
 static_assert(EPT_READ == SPTE_READ && EPT_WRITE == SPTE_WRITE && EPT_EXECUTE == SPTE_EXECUTE,
 	      "EPT's low three bits are our rights");
+static_assert(EPT_WRITE == SPTE_WRITABLE, "the bit is the same in both");
 static_assert((SPTE_PRESENT & (EPT_ACCESSED | EPT_DIRTY | EPT_IGNORE_PAT | EPT_TYPE)) == 0,
 	      "bit 11 is nobody's");
 
@@ -106,6 +107,8 @@ const struct spte_format ept_format = {
 	.id = 1,
 	.accessed = EPT_ACCESSED,
 	.dirty = EPT_DIRTY,
+	.required = { EPT_READ, EPT_READ },
+	.bad_types = (unsigned int)(BIT(2) | BIT(3) | BIT(7)),
 	.make_leaf = ept_make_leaf,
 	.make_table = ept_make_table,
 	.make_mmio = ept_make_mmio,

@@ -102,6 +102,9 @@ static int install_below(struct mmu_held held, struct table *table, gfn_t frame,
 		count--;
 		error = table_store(held, above, level_index(frame, top - count), link);
 	}
+	if (level == 1) {
+		held.mmu->last_table = made[top - 2];
+	}
 	return error;
 }
 

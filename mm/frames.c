@@ -413,6 +413,9 @@ bool frames_all(pfn_t start, size_t count, struct frame_info info)
 	if (!range_fits(start.v, count, frames.end)) {
 		return false;
 	}
+	if (count == 1) {
+		return word_get(frame) == expected;
+	}
 	while (frame < start.v + count) {
 		if ((word_get(frame) & ~WORD_CLEAN) != expected) {
 			return false;

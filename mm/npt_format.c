@@ -19,6 +19,7 @@
 /* Present, with the highest address bit set, which is reserved while MAXPHYADDR is below 52. */
 #define NPT_MMIO (NPT_PRESENT | NPT_WRITE | NPT_USER | BIT(51))
 
+static_assert(NPT_WRITE == SPTE_WRITABLE, "the bit is the same in both");
 static_assert((SPTE_PRESENT & (NPT_ACCESSED | NPT_DIRTY | NPT_NO_EXECUTE)) == 0,
 	      "bit 11 is nobody's");
 static_assert((NPT_MMIO & (SPTE_MMIO_GFN | SPTE_MMIO_GENERATION | SPTE_MMIO_RIGHTS)) == 0,
@@ -94,7 +95,7 @@ static bool npt_is_malformed(spte_t spte, bool leaf)
 
 	/* Rights are given and taken in leaves only, so a table entry allows everything. */
 	needed |= leaf ? 0 : NPT_WRITE;
-	return (spte.v & needed) != needed || (!leaf && (spte.v & NPT_NO_EXECUTE));
+	return (spte.v & needed) != needed;
 }
 
 static unsigned int npt_rights(spte_t spte)
@@ -111,6 +112,8 @@ const struct spte_format npt_format = {
 	.id = 2,
 	.accessed = NPT_ACCESSED,
 	.dirty = NPT_DIRTY,
+	.required = { NPT_PRESENT | NPT_WRITE | NPT_USER, NPT_PRESENT | NPT_USER },
+	.bad_types = 0,
 	.make_leaf = npt_make_leaf,
 	.make_table = npt_make_table,
 	.make_mmio = npt_make_mmio,

@@ -8,12 +8,6 @@
 
 #include "mm/page.h"
 
-/* True when `ptr` lies in a page of this pool that was given out at some time. No lock. */
-bool pool_contains(const struct pool *pool, const void *ptr)
-{
-	return (uintptr_t)ptr - (uintptr_t)pool->base < pool->next * PAGE_SIZE;
-}
-
 static bool is_page(const struct pool *pool, const void *page)
 {
 	return pool_contains(pool, page) && is_aligned((uintptr_t)page, PAGE_SIZE);

@@ -41,6 +41,9 @@ void *pool_alloc_run(struct pool *pool, size_t count);
 size_t pool_available(struct pool *pool);
 
 /* True when `ptr` lies in a page of this pool that was given out at some time. */
-bool pool_contains(const struct pool *pool, const void *ptr);
+static inline bool pool_contains(const struct pool *pool, const void *ptr)
+{
+	return (uintptr_t)ptr - (uintptr_t)pool->base < pool->next * PAGE_SIZE;
+}
 
 #endif

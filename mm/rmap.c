@@ -181,6 +181,7 @@ void rmap_open(struct rmap *rmap, const struct memslot *slot)
 {
 	gfn_t last = gfn(slot->gfn.v + slot->page_count - 1);
 
+	rmap->hint.key = 0;
 	for (unsigned int level = 1; level <= SPTE_LEAF_LEVELS; level++) {
 		uint64_t highest = rmap_index(slot, last, level);
 		unsigned int depth = 1;
@@ -197,6 +198,7 @@ bool rmap_close(struct rmap *rmap, unsigned int slot_id)
 {
 	bool empty = true;
 
+	rmap->hint.key = 0;
 	for (unsigned int i = 0; i < SPTE_LEAF_LEVELS; i++) {
 		empty = empty && rmap->tree[slot_id][i].root == 0;
 		rmap->tree[slot_id][i] = (struct rmap_tree){ 0, 0 };
@@ -218,7 +220,7 @@ enum rmap_result rmap_find(struct rmap *rmap, const struct memslot *slot, gfn_t 
 		return RMAP_DAMAGED;
 	}
 	for (unsigned int left = tree->depth; left > 0; left--) {
-		uint64_t *node = (uint64_t *)(uintptr_t)(*link & RMAP_NODE);
+		uint64_t *node = rmap_link_node(*link);
 
 		path->link[path->node_count] = link;
 		if (*link == 0) {
@@ -267,23 +269,25 @@ static bool path_grow(struct rmap *rmap, struct rmap_path *path, uint64_t index,
 }
 
 /* Memory first: after RMAP_OK the add that follows cannot fail for want of it. */
-enum rmap_result rmap_reserve(struct rmap *rmap, const struct memslot *slot, gfn_t frame,
-			      unsigned int level, struct rmap_path *path)
+enum rmap_result rmap_reserve_slowly(struct rmap *rmap, const struct memslot *slot, gfn_t frame,
+				     unsigned int level, struct rmap_path *path)
 {
+	uint64_t index = rmap_index(slot, frame, level);
 	enum rmap_result result = rmap_find(rmap, slot, frame, level, path);
 
 	if (result != RMAP_OK) {
 		return result;
 	}
-	if (path->head) {
-		return *path->head == 0 || line_top_up(rmap) ? RMAP_OK : RMAP_NO_MEMORY;
+	if (!path->head && !path_grow(rmap, path, index,
+				      rmap->tree[slot->id][level - 1].depth - path->node_count)) {
+		return RMAP_NO_MEMORY;
 	}
-	return path_grow(rmap, path, rmap_index(slot, frame, level),
-			 rmap->tree[slot->id][level - 1].depth - path->node_count) ?
-		       RMAP_OK :
-		       RMAP_NO_MEMORY;
+	rmap->hint.key = rmap_hint_key(slot, level, index);
+	rmap->hint.link = path->link[path->node_count - 1];
+	return *path->head == 0 || line_top_up(rmap) ? RMAP_OK : RMAP_NO_MEMORY;
 }
 
+/* Adds without asking what is there. Takes memory only when the head is not empty. */
 enum rmap_result rmap_force(struct rmap *rmap, struct rmap_path *path, hpa_t sptep)
 {
 	if (*path->head == 0) {
@@ -296,26 +300,22 @@ enum rmap_result rmap_force(struct rmap *rmap, struct rmap_path *path, hpa_t spt
 	return RMAP_OK;
 }
 
-/* Refuses a second entry of the same SPTE (I1). */
-enum rmap_result rmap_add(struct rmap *rmap, struct rmap_path *path, hpa_t sptep)
+/* A head that has something already: not twice the same (I1). */
+enum rmap_result rmap_add_slowly(struct rmap *rmap, struct rmap_path *path, hpa_t sptep)
 {
 	uint64_t *where;
 	bool damaged;
 
-	if (*path->head != 0) {
-		if (head_count(rmap, *path->head, sptep.v, &where, &damaged) > 0) {
-			return RMAP_DUPLICATE;
-		}
-		if (damaged) {
-			return RMAP_DAMAGED;
-		}
+	if (head_count(rmap, *path->head, sptep.v, &where, &damaged) > 0) {
+		return RMAP_DUPLICATE;
 	}
-	return rmap_force(rmap, path, sptep);
+	return damaged ? RMAP_DAMAGED : rmap_force(rmap, path, sptep);
 }
 
 /* Gives nodes back whose last word went, from the head upwards. */
 static void path_prune(struct rmap *rmap, struct rmap_path *path)
 {
+	rmap->hint.key = 0;
 	for (unsigned int i = path->node_count; i > 0; i--) {
 		uint64_t *link = path->link[i - 1];
 
@@ -323,7 +323,7 @@ static void path_prune(struct rmap *rmap, struct rmap_path *path)
 		if (*link & RMAP_COUNT) {
 			return;
 		}
-		pool_free_page(rmap->pool, (void *)(uintptr_t)(*link & RMAP_NODE));
+		pool_free_page(rmap->pool, rmap_link_node(*link));
 		*link = 0;
 	}
 	path->head = NULL;

@@ -40,8 +40,15 @@ struct rmap_tree {
 	unsigned int depth; /* nodes on the way to a head; 0: closed */
 };
 
+/* The node of heads that was last reserved in; forgotten whenever a node goes. */
+struct rmap_hint {
+	uint64_t key; /* slot id, level, index of the node; 0: none */
+	uint64_t *link;
+};
+
 struct rmap {
 	struct pool *pool;
+	struct rmap_hint hint;
 	struct rmap_line *spare; /* lines to use, threaded by next */
 	uint64_t entry_count;
 	uint64_t line_count; /* lines in use */
@@ -84,12 +91,55 @@ static inline uint64_t rmap_index(const struct memslot *slot, gfn_t frame, unsig
 enum rmap_result rmap_find(struct rmap *rmap, const struct memslot *slot, gfn_t frame,
 			   unsigned int level, struct rmap_path *path);
 
-/* As rmap_find(), but makes the head, and sees to it that the next rmap_add() has memory. */
-enum rmap_result rmap_reserve(struct rmap *rmap, const struct memslot *slot, gfn_t frame,
-			      unsigned int level, struct rmap_path *path);
+/* The key of a node of heads, for the hint; never 0. */
+static inline uint64_t rmap_hint_key(const struct memslot *slot, unsigned int level,
+				     uint64_t index)
+{
+	return (uint64_t)slot->id << 60 | (uint64_t)level << 56 | index >> RMAP_NODE_BITS;
+}
 
-/* After rmap_reserve(): cannot run out of memory. Duplicates are refused. */
-enum rmap_result rmap_add(struct rmap *rmap, struct rmap_path *path, hpa_t sptep);
+static inline uint64_t *rmap_link_node(uint64_t link)
+{
+	return (uint64_t *)(uintptr_t)(link & RMAP_NODE);
+}
+
+enum rmap_result rmap_reserve_slowly(struct rmap *rmap, const struct memslot *slot, gfn_t frame,
+				     unsigned int level, struct rmap_path *path);
+enum rmap_result rmap_add_slowly(struct rmap *rmap, struct rmap_path *path, hpa_t sptep);
+
+/*
+ * As rmap_find(), but makes the head, and sees to it that the next rmap_add() has memory.
+ * The path is good for that add only: it may know no more than its last link. Inline is the
+ * case of every second fault: the node is the last one's, and the head is empty.
+ */
+static inline enum rmap_result rmap_reserve(struct rmap *rmap, const struct memslot *slot,
+					    gfn_t frame, unsigned int level,
+					    struct rmap_path *path)
+{
+	uint64_t index = rmap_index(slot, frame, level);
+
+	if (likely(rmap->hint.key == rmap_hint_key(slot, level, index))) {
+		path->link[0] = rmap->hint.link;
+		path->node_count = 1;
+		path->head = rmap_link_node(*rmap->hint.link) + (index & (RMAP_NODE_WORDS - 1));
+		if (likely(*path->head == 0)) {
+			return RMAP_OK;
+		}
+	}
+	return rmap_reserve_slowly(rmap, slot, frame, level, path);
+}
+
+/* After rmap_reserve(): cannot run out of memory. Duplicates are refused (I1). */
+static inline enum rmap_result rmap_add(struct rmap *rmap, struct rmap_path *path, hpa_t sptep)
+{
+	if (likely(*path->head == 0)) {
+		*path->head = sptep.v;
+		*path->link[path->node_count - 1] += 1;
+		rmap->entry_count++;
+		return RMAP_OK;
+	}
+	return rmap_add_slowly(rmap, path, sptep);
+}
 
 /* Removes one entry, and storage that became empty. Anything but RMAP_OK changed nothing. */
 enum rmap_result rmap_remove(struct rmap *rmap, struct rmap_path *path, hpa_t sptep);

@@ -40,6 +40,8 @@ typedef struct {
 /* Hardware bits that both formats have at the same place. */
 #define SPTE_LARGE BIT(7)      /* at levels 2 and 3: a leaf, not a table */
 #define SPTE_PFN BITS(51, 12)
+#define SPTE_WRITABLE BIT(1)
+#define SPTE_TYPE BITS(5, 3)   /* of a leaf: EPT's memory type; NPT allows every value */
 
 /*
  * SPTE_PRESENT: maps something. A bit of our own, because "present" to the hardware is three
@@ -82,6 +84,8 @@ struct spte_format {
 	unsigned int id; /* part of a table's role (I14) */
 	uint64_t accessed;
 	uint64_t dirty;
+	uint64_t required[2];     /* [leaf]: bits that a present entry must have */
+	unsigned int bad_types;   /* a bit for each value of bits 5:3 that a leaf may not have */
 	/* Constructors give the hardware's part; spte_leaf() and spte_table() add ours. */
 	spte_t (*make_leaf)(pfn_t frame, unsigned int level, unsigned int rights,
 			    enum memory_type type);
@@ -95,7 +99,7 @@ struct spte_format {
 	bool (*is_mmio)(spte_t spte);
 	/* Bits that must be 0 in a present entry. */
 	uint64_t (*reserved)(unsigned int level, bool leaf, unsigned int maxphyaddr);
-	/* Combinations that the hardware refuses besides reserved bits. */
+	/* Combinations that the hardware refuses besides reserved bits; in the audit's words. */
 	bool (*is_malformed)(spte_t spte, bool leaf);
 	unsigned int (*rights)(spte_t spte);
 };
@@ -183,6 +187,20 @@ static inline bool spte_mmio_is_current(spte_t spte, uint64_t generation)
 	return ((FIELD_PREP(SPTE_MMIO_GENERATION, generation) ^ spte.v) & SPTE_MMIO_GENERATION) == 0;
 }
 
+/* True when a present entry is one that the CPU of `limits` does not accept. */
+static inline bool spte_is_refused(const struct spte_limits *limits, spte_t spte, bool leaf,
+				   unsigned int level)
+{
+	const struct spte_format *format = limits->format;
+	uint64_t wrong = spte.v & limits->reserved[level][leaf];
+
+	wrong |= ~spte.v & format->required[leaf];
+	if (leaf) {
+		wrong |= (format->bad_types >> FIELD_GET(SPTE_TYPE, spte.v)) & 1;
+	}
+	return wrong != 0;
+}
+
 /* Constructors. `frame` is aligned to the level; `slot` < 16. */
 static inline spte_t spte_leaf(const struct spte_format *format, pfn_t frame, unsigned int level,
 			       unsigned int rights, unsigned int slot)
@@ -215,10 +233,7 @@ static inline enum rule spte_check(const struct spte_limits *limits, spte_t spte
 
 		return known ? RULE_NONE : RULE_I3;
 	}
-	if ((spte.v & limits->reserved[level][leaf]) || limits->format->is_malformed(spte, leaf)) {
-		return RULE_I3;
-	}
-	return RULE_NONE;
+	return spte_is_refused(limits, spte, leaf, level) ? RULE_I3 : RULE_NONE;
 }
 
 #endif

@@ -25,7 +25,6 @@ struct change {
 	spte_t old;
 	spte_t new;
 	const struct memslot *slot; /* of the leaf that comes or goes */
-	struct rmap_path path;      /* to its head */
 };
 
 #define CHANGE_PLACE(c, value)                                                                     \
@@ -131,25 +130,16 @@ static const struct memslots *change_slots(const struct change *c)
 	return atomic_load_explicit(&c->mmu->slots, memory_order_relaxed);
 }
 
-/* What may follow what, whatever the values: I15, I12, I14, and I6 for anything new. */
+/* What may follow something present, whatever the values: I15, I12, I14. */
 static int check_kinds(const struct change *c)
 {
 	struct bug_state *bug = c->mmu->config.bug;
 	bool was_leaf = spte_is_leaf(c->old, c->level);
 	bool is_leaf = spte_is_leaf(c->new, c->level);
-	bool changes = spte_is_present(c->old) && spte_is_present(c->new);
+	bool changes = spte_is_present(c->new);
 	bool same_pfn = spte_pfn(c->old).v == spte_pfn(c->new).v;
-	const struct mmu_root *root =
-		&c->mmu->root_store[FIELD_GET(ROLE_ROOT, c->table->role)];
 
-	if (PARTITION_BUG_ON(bug, !spte_is_empty(c->new) && !root->valid, RULE_I6, NEW_PLACE(c),
-			     .text = "an SPTE is installed under an invalid root") ||
-	    PARTITION_BUG_ON(bug, c->table->state == TABLE_RETIRED, RULE_I14, NEW_PLACE(c),
-			     .text = "an SPTE is stored in a retired table") ||
-	    PARTITION_BUG_ON(bug,
-			     spte_is_present(c->old) && !spte_is_empty(c->new) &&
-				     !spte_is_present(c->new),
-			     RULE_I15, OLD_PLACE(c),
+	if (PARTITION_BUG_ON(bug, !spte_is_empty(c->new) && !changes, RULE_I15, OLD_PLACE(c),
 			     .text = "an MMIO SPTE would overwrite a present one") ||
 	    PARTITION_BUG_ON(bug, changes && was_leaf && !is_leaf, RULE_I15, OLD_PLACE(c),
 			     .text = "a table would overwrite a leaf") ||
@@ -168,7 +158,7 @@ static int check_kinds(const struct change *c)
 static int check_new_leaf(struct change *c)
 {
 	struct bug_state *bug = c->mmu->config.bug;
-	unsigned int rights = c->mmu->config.format->rights(c->new);
+	bool writable = (c->new.v & SPTE_WRITABLE) != 0;
 	uint64_t frames = level_frames(c->level);
 	const struct memslot *slot;
 
@@ -184,7 +174,8 @@ static int check_new_leaf(struct change *c)
 			     RULE_I12, NEW_PLACE(c), .text = "a leaf would reach out of its slot") ||
 	    PARTITION_BUG_ON(bug, spte_pfn(c->new).v != memslot_pfn(slot, c->gfn).v, RULE_I2,
 			     NEW_PLACE(c), .text = "a leaf would not map the slot's frame") ||
-	    PARTITION_BUG_ON(bug, (rights & ~memslot_rights(slot)) != 0, RULE_I11, NEW_PLACE(c),
+	    PARTITION_BUG_ON(bug, writable && (slot->flags & MEMSLOT_READ_ONLY), RULE_I11,
+			     NEW_PLACE(c),
 			     .text = "a writable SPTE in a read-only slot")) {
 		return -EIO;
 	}
@@ -259,44 +250,54 @@ static int check_old_table(const struct change *c)
 	return 0;
 }
 
-/* Everything that forbids the change. Touches nothing. */
-static int check_change(struct change *c)
+/* What holds for any store: the table, the values, the count. */
+static int check_any(const struct change *c)
 {
 	struct bug_state *bug = c->mmu->config.bug;
 	const struct spte_limits *limits = &c->mmu->spte_limits;
-	bool comes = !spte_is_empty(c->new);
-	bool goes = spte_is_present(c->old) && !spte_is_present(c->new);
-	int error = check_kinds(c);
+	const struct mmu_root *root = &c->mmu->root_store[FIELD_GET(ROLE_ROOT, c->table->role)];
+	/* Entries that the table must have room for, or must have. */
+	unsigned int least = spte_is_empty(c->old) ? 0 : 1;
+	unsigned int most = spte_is_empty(c->old) ? SPTE_PER_TABLE - 1 : SPTE_PER_TABLE;
 
-	if (error) {
-		return error;
-	}
-	if (PARTITION_BUG_ON(bug, comes && spte_check(limits, c->new, c->level) != RULE_NONE,
-			     RULE_I3, NEW_PLACE(c), .text = "an SPTE with a reserved bit is stored") ||
+	if (PARTITION_BUG_ON(bug, !spte_is_empty(c->new) && !root->valid, RULE_I6, NEW_PLACE(c),
+			     .text = "an SPTE is installed under an invalid root") ||
+	    PARTITION_BUG_ON(bug, c->table->state == TABLE_RETIRED, RULE_I14, NEW_PLACE(c),
+			     .text = "an SPTE is stored in a retired table") ||
+	    PARTITION_BUG_ON(bug, spte_check(limits, c->new, c->level) != RULE_NONE, RULE_I3,
+			     NEW_PLACE(c), .text = "an SPTE with a reserved bit is stored") ||
 	    PARTITION_DATA_BUG_ON(bug,
 				  !spte_is_empty(c->old) &&
 					  spte_check(limits, c->old, c->level) != RULE_NONE,
 				  RULE_I3, OLD_PLACE(c), .text = "an SPTE has a reserved bit") ||
-	    PARTITION_BUG_ON(bug,
-			     c->table->count > SPTE_PER_TABLE ||
-				     (!spte_is_empty(c->old) && c->table->count == 0) ||
-				     (spte_is_empty(c->old) && c->table->count == SPTE_PER_TABLE),
-			     RULE_I5, OLD_PLACE(c), .text = "a table's count and its entries differ")) {
+	    PARTITION_BUG_ON(bug, c->table->count < least || c->table->count > most, RULE_I5,
+			     OLD_PLACE(c), .text = "a table's count and its entries differ")) {
 		return -EIO;
 	}
-	if (goes) {
+	return 0;
+}
+
+/* Everything that forbids the change. Touches nothing. */
+static inline int check_change(struct change *c)
+{
+	int error = spte_is_present(c->old) ? check_kinds(c) : 0;
+
+	if (!error) {
+		error = check_any(c);
+	}
+	if (error) {
+		return error;
+	}
+	if (spte_is_present(c->new)) {
+		if (spte_is_leaf(c->new, c->level)) {
+			return check_new_leaf(c);
+		}
+		return spte_is_present(c->old) ? 0 : check_new_table(c);
+	}
+	if (spte_is_present(c->old)) {
 		return spte_is_leaf(c->old, c->level) ? check_old_leaf(c) : check_old_table(c);
 	}
-	if (!comes) {
-		return 0;
-	}
-	if (!spte_is_present(c->new)) {
-		return check_new_mmio(c);
-	}
-	if (spte_is_leaf(c->new, c->level)) {
-		return check_new_leaf(c);
-	}
-	return spte_is_present(c->old) ? 0 : check_new_table(c);
+	return spte_is_empty(c->new) ? 0 : check_new_mmio(c);
 }
 
 static hpa_t change_sptep(const struct change *c)
@@ -305,10 +306,10 @@ static hpa_t change_sptep(const struct change *c)
 }
 
 /* Memory for the rmap entry of a leaf that comes. */
-static int reserve_rmap(struct change *c)
+static int reserve_rmap(const struct change *c, struct rmap_path *path)
 {
 	enum rmap_result result =
-		rmap_reserve(&c->mmu->rmap, c->slot, c->gfn, c->level, &c->path);
+		rmap_reserve(&c->mmu->rmap, c->slot, c->gfn, c->level, path);
 
 	if (PARTITION_DATA_BUG_ON(c->mmu->config.bug, result == RMAP_DAMAGED, RULE_I2,
 				  NEW_PLACE(c), .text = "rmap storage leads out of the pool")) {
@@ -317,10 +318,10 @@ static int reserve_rmap(struct change *c)
 	return result == RMAP_OK ? 0 : -ENOMEM;
 }
 
-static int add_rmap(struct change *c)
+static int add_rmap(const struct change *c, struct rmap_path *path)
 {
-	enum rmap_result result = rmap_add(&c->mmu->rmap, &c->path, change_sptep(c));
-	uint64_t head = *c->path.head;
+	enum rmap_result result = rmap_add(&c->mmu->rmap, path, change_sptep(c));
+	uint64_t head = *path->head;
 
 	if (PARTITION_DATA_BUG_ON(c->mmu->config.bug, result == RMAP_DUPLICATE, RULE_I1,
 				  NEW_PLACE(c), .rmap_head = head,
@@ -333,15 +334,16 @@ static int add_rmap(struct change *c)
 }
 
 /* The three violations of a removal, and two more that a damaged chain has. */
-static int remove_rmap(struct change *c)
+static int remove_rmap(const struct change *c)
 {
 	struct bug_state *bug = c->mmu->config.bug;
 	struct rmap *rmap = &c->mmu->rmap;
-	enum rmap_result result = rmap_find(rmap, c->slot, c->gfn, c->level, &c->path);
-	uint64_t head = c->path.head ? *c->path.head : 0;
+	struct rmap_path path;
+	enum rmap_result result = rmap_find(rmap, c->slot, c->gfn, c->level, &path);
+	uint64_t head = path.head ? *path.head : 0;
 
 	if (result == RMAP_OK) {
-		result = rmap_remove(rmap, &c->path, change_sptep(c));
+		result = rmap_remove(rmap, &path, change_sptep(c));
 	}
 	if (PARTITION_DATA_BUG_ON(bug, result == RMAP_EMPTY, RULE_I1, OLD_PLACE(c),
 				  .rmap_head = head, .text = "rmap remove: the head is empty") ||
@@ -362,7 +364,7 @@ static int remove_rmap(struct change *c)
 }
 
 /* A table entry came or went: its table's header follows. */
-static void relink(struct mmu_held held, struct change *c)
+static void relink(struct mmu_held held, const struct change *c)
 {
 	struct table *child = table_of(c->mmu, spte_pfn(spte_is_present(c->new) ? c->new : c->old));
 
@@ -395,10 +397,11 @@ int table_store(struct mmu_held held, struct table *table, unsigned int index, s
 	bool was_present = spte_is_present(c.old);
 	bool is_present = spte_is_present(new);
 	bool leaf = spte_is_leaf(is_present ? new : c.old, c.level);
+	struct rmap_path path;
 	int error = check_change(&c);
 
 	if (!error && is_present && !was_present && leaf) {
-		error = reserve_rmap(&c);
+		error = reserve_rmap(&c, &path);
 	}
 	if (error) {
 		return error;
@@ -410,7 +413,7 @@ int table_store(struct mmu_held held, struct table *table, unsigned int index, s
 		if (!leaf) {
 			relink(held, &c);
 		} else {
-			error = is_present ? add_rmap(&c) : remove_rmap(&c);
+			error = is_present ? add_rmap(&c, &path) : remove_rmap(&c);
 		}
 	}
 	if (was_present && !is_present) {

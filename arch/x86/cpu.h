@@ -45,11 +45,11 @@ enum cpu_ist {
  */
 struct cpu {
 	struct cpu *self;
-	unsigned int id;  /* 0 is the boot CPU */
+	unsigned int id; /* 0 is the boot CPU */
 	uint32_t apic_id;
 	uint64_t nmi_count;
 	uint64_t spurious_count;
-	uintptr_t stack_top;                /* the stack of the CPU loop */
+	uintptr_t stack_top; /* the stack of the CPU loop */
 	uintptr_t ist_top[CPU_IST_COUNT];
 	uint64_t gdt[GDT_ENTRIES];
 	struct tss tss;
@@ -73,7 +73,7 @@ static inline struct cpu *this_cpu(void)
  * A line of the fixup table, for use inside an asm statement: when the instruction at label
  * `at` raises #GP, #UD or #PF, execution goes on at label `to` with CF set.
  */
-#define FIXUP_ENTRY(at, to)                                                                        \
+#define FIXUP_ENTRY(at, to) \
 	".pushsection fixups, \"a\"\n\t.balign 8\n\t.quad " at ", " to "\n\t.popsection\n"
 
 static inline uint64_t rdmsr(uint32_t msr)
@@ -177,19 +177,19 @@ static inline struct cpuid_result cpuid(uint32_t leaf, uint32_t subleaf)
 	return r;
 }
 
-#define DEFINE_REGISTER_READ(name)                                                                 \
-	static inline uint64_t read_##name(void)                                                   \
-	{                                                                                          \
-		uint64_t value;                                                                    \
-                                                                                                   \
-		__asm__ volatile("movq %%" #name ", %0" : "=r"(value));                            \
-		return value;                                                                      \
+#define DEFINE_REGISTER_READ(name)                                      \
+	static inline uint64_t read_##name(void)                        \
+	{                                                               \
+		uint64_t value;                                         \
+                                                                        \
+		__asm__ volatile("movq %%" #name ", %0" : "=r"(value)); \
+		return value;                                           \
 	}
 /* Clobbers memory: later accesses happen under the new value. */
-#define DEFINE_REGISTER_WRITE(name)                                                                \
-	static inline void write_##name(uint64_t value)                                            \
-	{                                                                                          \
-		__asm__ volatile("movq %0, %%" #name : : "r"(value) : "memory");                   \
+#define DEFINE_REGISTER_WRITE(name)                                              \
+	static inline void write_##name(uint64_t value)                          \
+	{                                                                        \
+		__asm__ volatile("movq %0, %%" #name : : "r"(value) : "memory"); \
 	}
 
 DEFINE_REGISTER_READ(cr0)

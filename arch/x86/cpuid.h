@@ -16,7 +16,7 @@ enum cpuid_register {
 };
 
 /* Leaf in 63:32, subleaf in 31:8, register in 7:6, bit in 4:0. */
-#define CPUID_FEATURE(leaf, subleaf, reg, bit)                                                     \
+#define CPUID_FEATURE(leaf, subleaf, reg, bit) \
 	((uint64_t)(leaf) << 32 | (uint64_t)(subleaf) << 8 | (uint64_t)(reg) << 6 | (bit))
 
 #define CPUID_VMX CPUID_FEATURE(1, 0, CPUID_ECX, 5)

@@ -19,28 +19,17 @@ extern const struct fixup __start_fixups[];
 extern const struct fixup __stop_fixups[];
 
 static const char *const exception_names[VECTOR_FIRST] = {
-	[VECTOR_DE] = "#DE divide error",
-	[VECTOR_DB] = "#DB debug",
-	[VECTOR_BP] = "#BP breakpoint",
-	[VECTOR_OF] = "#OF overflow",
-	[VECTOR_BR] = "#BR bound range exceeded",
-	[VECTOR_UD] = "#UD invalid opcode",
-	[VECTOR_NM] = "#NM device not available",
-	[VECTOR_DF] = "#DF double fault",
-	[VECTOR_TS] = "#TS invalid TSS",
-	[VECTOR_NP] = "#NP segment not present",
-	[VECTOR_SS] = "#SS stack-segment fault",
-	[VECTOR_GP] = "#GP general protection",
-	[VECTOR_PF] = "#PF page fault",
-	[VECTOR_MF] = "#MF x87 floating point",
-	[VECTOR_AC] = "#AC alignment check",
-	[VECTOR_MC] = "#MC machine check",
-	[VECTOR_XM] = "#XM SIMD floating point",
-	[VECTOR_VE] = "#VE virtualization",
-	[VECTOR_CP] = "#CP control protection",
-	[VECTOR_HV] = "#HV hypervisor injection",
-	[VECTOR_VC] = "#VC VMM communication",
-	[VECTOR_SX] = "#SX security",
+	[VECTOR_DE] = "#DE divide error",	  [VECTOR_DB] = "#DB debug",
+	[VECTOR_BP] = "#BP breakpoint",		  [VECTOR_OF] = "#OF overflow",
+	[VECTOR_BR] = "#BR bound range exceeded", [VECTOR_UD] = "#UD invalid opcode",
+	[VECTOR_NM] = "#NM device not available", [VECTOR_DF] = "#DF double fault",
+	[VECTOR_TS] = "#TS invalid TSS",	  [VECTOR_NP] = "#NP segment not present",
+	[VECTOR_SS] = "#SS stack-segment fault",  [VECTOR_GP] = "#GP general protection",
+	[VECTOR_PF] = "#PF page fault",		  [VECTOR_MF] = "#MF x87 floating point",
+	[VECTOR_AC] = "#AC alignment check",	  [VECTOR_MC] = "#MC machine check",
+	[VECTOR_XM] = "#XM SIMD floating point",  [VECTOR_VE] = "#VE virtualization",
+	[VECTOR_CP] = "#CP control protection",	  [VECTOR_HV] = "#HV hypervisor injection",
+	[VECTOR_VC] = "#VC VMM communication",	  [VECTOR_SX] = "#SX security",
 };
 
 /* Only for the faults that FIXUP_ENTRY() names. */
@@ -96,8 +85,8 @@ static _Noreturn void exception_fatal(const struct trap_frame *frame)
 	const char *name = exception_names[frame->vector];
 
 	if (panic_enter()) {
-		panic_line("\nbulkhead: exception %lu (%s) in the hypervisor, error code 0x%lx, CPU %u",
-			   frame->vector, name ? name : "reserved", frame->error, this_cpu()->id);
+		panic_line("\nbulkhead: exception %lu (%s) in the hypervisor, CPU %u, error 0x%lx",
+			   frame->vector, name ? name : "reserved", this_cpu()->id, frame->error);
 		if (frame->vector == VECTOR_PF) {
 			print_page_fault(frame);
 		}

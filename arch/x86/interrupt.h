@@ -8,7 +8,7 @@
 
 #include "lib/bits.h"
 
-#define VECTOR_FIRST 0x20 /* below are exceptions */
+#define VECTOR_FIRST 0x20  /* below are exceptions */
 #define VECTOR_DEVICE 0x30 /* host device lines: 0x30 + GSI */
 #define VECTOR_DEVICE_LAST 0xdf
 #define VECTOR_KICK 0xf0

@@ -6,8 +6,8 @@
 #ifndef ARCH_X86_PANIC_H
 #define ARCH_X86_PANIC_H
 
-#include "lib/panic.h"
 #include "lib/bits.h"
+#include "lib/panic.h"
 
 /* Writes bytes, polled, with no lock and no memory beyond its stack. */
 typedef void panic_write_fn(const char *text, size_t length);

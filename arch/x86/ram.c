@@ -43,8 +43,7 @@ static bool ranges_insert(struct ram_map *map, unsigned int at, uint64_t start, 
 static void ranges_delete(struct ram_map *map, unsigned int at)
 {
 	map->count--;
-	memmove(&map->ranges[at], &map->ranges[at + 1],
-		(map->count - at) * sizeof(map->ranges[0]));
+	memmove(&map->ranges[at], &map->ranges[at + 1], (map->count - at) * sizeof(map->ranges[0]));
 }
 
 /* Adds [start, end), merging it with what it touches. */
@@ -177,8 +176,7 @@ static bool place_find(const struct ram_range *range, uint64_t *at, uint64_t siz
 	unsigned int i = 0;
 
 	while (i < ram.taken_count && range_fits(place, size, end)) {
-		if (ranges_overlap(place, place + size, ram.taken[i].start.v,
-				   ram.taken[i].end.v)) {
+		if (ranges_overlap(place, place + size, ram.taken[i].start.v, ram.taken[i].end.v)) {
 			place = align_up(ram.taken[i].end.v, align);
 			i = 0; /* the list is not sorted: look at all of it again */
 		} else {

@@ -36,8 +36,8 @@ static uint32_t xsave_size;
 static uint64_t xcr0_mask_find(void)
 {
 	struct cpuid_result r = cpuid_checked(XSAVE_LEAF, 0);
-	uint64_t mask = ((uint64_t)r.edx << 32 | r.eax) &
-			(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512);
+	uint64_t mask =
+		((uint64_t)r.edx << 32 | r.eax) & (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512);
 
 	if (!(mask & XCR0_AVX) || (mask & XCR0_AVX512) != XCR0_AVX512) {
 		mask &= ~XCR0_AVX512;

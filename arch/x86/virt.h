@@ -19,9 +19,9 @@ struct virt_caps {
 	bool nested_execute_only;
 	bool nested_large_1g;
 	bool nested_accessed_dirty;
-	bool deadline_timer;     /* set_deadline works (VMX-preemption timer) */
+	bool deadline_timer;	 /* set_deadline works (VMX-preemption timer) */
 	bool instruction_length; /* VMX always; SVM: NRIPS */
-	bool tagged_tlb;         /* VPID; more than one ASID */
+	bool tagged_tlb;	 /* VPID; more than one ASID */
 	uint32_t asid_count;
 };
 
@@ -46,22 +46,23 @@ struct virt_vcpu {
 	struct vcpu_regs regs;
 	struct virt_partition *partition;
 	void *page[VIRT_VCPU_PAGES];
-	uint32_t asid;           /* VPID or ASID, chosen by the owner; never 0 */
-	int offer;               /* set before enter: vector of an interrupt, or VIRT_NO_OFFER */
-	bool launched;           /* VMX: VMRESUME instead of VMLAUNCH */
-	bool flush;              /* set by anybody who needs it: flush before the next entry */
-	bool nmi_pending;        /* set to have an NMI injected */
-	uint64_t nested_root;    /* EPTP or nCR3 as hardware has it (set_root) */
-	uint64_t cr2;            /* VMX: while not loaded */
-	uint64_t dr[4];          /* DR0-3 while not loaded */
-	uint64_t dr6;            /* while not loaded (VMX) */
-	uint64_t tsc_aux;        /* while not loaded */
-	uint64_t xcr0;           /* the guest's; loaded by vcpu_load, saved by vcpu_put */
-	void *xsave_area;        /* from the pool, 64-byte aligned, virt_xsave_size() bytes */
-	uint64_t reinject;       /* backend's own: event to deliver again, 0 if none */
+	uint32_t asid;	      /* VPID or ASID, chosen by the owner; never 0 */
+	int offer;	      /* set before enter: vector of an interrupt, or VIRT_NO_OFFER */
+	bool launched;	      /* VMX: VMRESUME instead of VMLAUNCH */
+	bool flush;	      /* set by anybody who needs it: flush before the next entry */
+	bool nmi_pending;     /* set to have an NMI injected */
+	uint64_t nested_root; /* EPTP or nCR3 as hardware has it (set_root) */
+	uint64_t cr2;	      /* VMX: while not loaded */
+	uint64_t dr[4];	      /* DR0-3 while not loaded */
+	uint64_t dr6;	      /* while not loaded (VMX) */
+	uint64_t tsc_aux;     /* while not loaded */
+	uint64_t xcr0;	      /* the guest's; loaded by vcpu_load, saved by vcpu_put */
+	void *xsave_area;     /* from the pool, 64-byte aligned, virt_xsave_size() bytes */
+	uint64_t reinject;    /* backend's own: event to deliver again, 0 if none */
 	uint64_t reinject_error;
-	uint64_t msr_kernel_gs_base, msr_star, msr_lstar, msr_cstar, msr_sfmask; /* VMX: not loaded */
-	uint64_t scratch[4];     /* backend's own */
+	/* VMX: while not loaded */
+	uint64_t msr_kernel_gs_base, msr_star, msr_lstar, msr_cstar, msr_sfmask;
+	uint64_t scratch[4]; /* backend's own */
 };
 
 /* What paging and mode the guest is in: enough to walk its tables and to decode. */

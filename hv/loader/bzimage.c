@@ -37,7 +37,7 @@
 #define HDR_SETUP_DATA 0x250
 #define HDR_PREF_ADDRESS 0x258
 #define HDR_INIT_SIZE 0x260
-#define HDR_END_MIN 0x264 /* what version 2.12 has at least */
+#define HDR_END_MIN 0x264	    /* what version 2.12 has at least */
 #define HDR_END_MAX UINT64_C(0x290) /* boot_params has other fields from here on */
 
 #define BOOT_FLAG 0xaa55
@@ -90,10 +90,10 @@ static int check_header(struct loader *loader, struct bzimage *image)
 				   kernel->size, HDR_END_MIN);
 	}
 	if (version < VERSION_MIN) {
-		return loader_fail(loader, kernel, -EINVAL,
-				   "setup header: boot protocol %llu.%02llu is too old; 2.12 is needed",
-				   (unsigned long long)(version >> 8),
-				   (unsigned long long)(version & 0xff));
+		return loader_fail(
+			loader, kernel, -EINVAL,
+			"setup header: boot protocol %llu.%02llu is too old; 2.12 is needed",
+			(unsigned long long)(version >> 8), (unsigned long long)(version & 0xff));
 	}
 	if (!(file_number(kernel, HDR_XLOADFLAGS, 2) & XLF_KERNEL_64)) {
 		return loader_fail(loader, kernel, -EINVAL,
@@ -127,12 +127,12 @@ static int check_kernel(struct loader *loader, struct bzimage *image)
 	image->kernel_offset = ((sectors == 0 ? 4 : sectors) + 1) * SECTOR;
 	rest = image->kernel_offset < kernel->size ? kernel->size - image->kernel_offset : 0;
 	if (size <= ENTRY_64 || size > align_up(rest, PARAGRAPH)) {
-		return loader_fail(loader, kernel, -EINVAL,
-				   "setup header: syssize (0x1f4) says %llu bytes from 0x%llx on; the "
-				   "file has %llu there",
-				   (unsigned long long)size,
-				   (unsigned long long)image->kernel_offset,
-				   (unsigned long long)rest);
+		return loader_fail(
+			loader, kernel, -EINVAL,
+			"setup header: syssize (0x1f4) says %llu bytes from 0x%llx on; the "
+			"file has %llu there",
+			(unsigned long long)size, (unsigned long long)image->kernel_offset,
+			(unsigned long long)rest);
 	}
 	image->kernel_size = MIN(size, rest);
 	if (!range_fits(payload, payload_size, image->kernel_size)) {
@@ -154,12 +154,12 @@ static int place_kernel(struct loader *loader, struct bzimage *image)
 	uint64_t preferred = file_number(kernel, HDR_PREF_ADDRESS, 8);
 	uint64_t end = loader->target->ram_low_end;
 
-	if (alignment < PAGE_SIZE ||
-	    (alignment & (alignment - 1)) != 0) {
-		return loader_fail(loader, kernel, -EINVAL,
-				   "setup header: kernel_alignment (0x230) is 0x%llx, no power of two "
-				   "from 4 KiB on",
-				   (unsigned long long)alignment);
+	if (alignment < PAGE_SIZE || (alignment & (alignment - 1)) != 0) {
+		return loader_fail(
+			loader, kernel, -EINVAL,
+			"setup header: kernel_alignment (0x230) is 0x%llx, no power of two "
+			"from 4 KiB on",
+			(unsigned long long)alignment);
 	}
 	image->memory_size = MAX(file_number(kernel, HDR_INIT_SIZE, 4), image->kernel_size);
 	image->load = preferred;
@@ -171,11 +171,12 @@ static int place_kernel(struct loader *loader, struct bzimage *image)
 		image->load = align_up(LOADER_HIGH_START, alignment);
 	}
 	if (image->load < LOADER_HIGH_START || !range_fits(image->load, image->memory_size, end)) {
-		return loader_fail(loader, kernel, -ENOMEM,
-				   "the kernel needs %llu KiB (init_size) at 0x%llx; RAM goes from 1 "
-				   "MiB to 0x%llx",
-				   (unsigned long long)(image->memory_size / KIB),
-				   (unsigned long long)image->load, (unsigned long long)end);
+		return loader_fail(
+			loader, kernel, -ENOMEM,
+			"the kernel needs %llu KiB (init_size) at 0x%llx; RAM goes from 1 "
+			"MiB to 0x%llx",
+			(unsigned long long)(image->memory_size / KIB),
+			(unsigned long long)image->load, (unsigned long long)end);
 	}
 	return 0;
 }
@@ -192,12 +193,13 @@ static int place_initrd(struct loader *loader, struct bzimage *image)
 	}
 	if (request->initrd.size > end ||
 	    align_down(end - request->initrd.size, PAGE_SIZE) < kernel_end) {
-		return loader_fail(loader, &request->initrd, -ENOMEM,
-				   "the initrd needs %zu KiB and the kernel %llu KiB at 0x%llx; there "
-				   "is room up to 0x%llx",
-				   request->initrd.size / (size_t)KIB,
-				   (unsigned long long)(image->memory_size / KIB),
-				   (unsigned long long)image->load, (unsigned long long)end);
+		return loader_fail(
+			loader, &request->initrd, -ENOMEM,
+			"the initrd needs %zu KiB and the kernel %llu KiB at 0x%llx; there "
+			"is room up to 0x%llx",
+			request->initrd.size / (size_t)KIB,
+			(unsigned long long)(image->memory_size / KIB),
+			(unsigned long long)image->load, (unsigned long long)end);
 	}
 	image->initrd = align_down(end - request->initrd.size, PAGE_SIZE);
 	return loader_write(loader, "initrd", image->initrd, request->initrd.data,
@@ -207,8 +209,8 @@ static int place_initrd(struct loader *loader, struct bzimage *image)
 static int write_e820(struct loader *loader)
 {
 	const struct loader_target *target = loader->target;
-	int status = loader_write_number(loader, LOADER_INFO + PARAMS_E820_COUNT,
-					 target->e820_count, 1);
+	int status =
+		loader_write_number(loader, LOADER_INFO + PARAMS_E820_COUNT, target->e820_count, 1);
 
 	for (unsigned int i = 0; status == 0 && i < target->e820_count; i++) {
 		const struct loader_e820 *range = &target->e820[i];
@@ -256,8 +258,8 @@ static int write_params(struct loader *loader, const struct bzimage *image)
 	};
 
 	status = status ? status : loader_zero(loader, "boot_params", LOADER_INFO, PAGE_SIZE);
-	status = status ? status :
-			  loader_write(loader, "boot_params", LOADER_INFO + HDR_START,
+	status = status ? status
+			: loader_write(loader, "boot_params", LOADER_INFO + HDR_START,
 				       request->kernel.data + HDR_START,
 				       (size_t)(image->header_end - HDR_START));
 	for (size_t i = 0; status == 0 && i < ARRAY_COUNT(fields); i++) {
@@ -296,11 +298,11 @@ static int write_page_tables(struct loader *loader)
 	int status = loader_zero(loader, "page tables", pml4, 2 * PAGE_SIZE);
 
 	status = status ? status : write_entries(loader, pml4, 1, pdpt | PTE_P | PTE_RW, 0);
-	status = status ? status :
-			  write_entries(loader, pdpt, IDENTITY_DIRECTORIES,
+	status = status ? status
+			: write_entries(loader, pdpt, IDENTITY_DIRECTORIES,
 					directories | PTE_P | PTE_RW, PAGE_SIZE);
-	return status ? status :
-			write_entries(loader, directories, IDENTITY_DIRECTORIES * 512,
+	return status ? status
+		      : write_entries(loader, directories, IDENTITY_DIRECTORIES * 512,
 				      PTE_P | PTE_RW | PTE_PS, 2 * MIB);
 }
 
@@ -315,8 +317,8 @@ int bzimage_load(struct loader *loader)
 	status = status ? status : check_kernel(loader, &image);
 	status = status ? status : place_kernel(loader, &image);
 	status = status ? status : place_initrd(loader, &image);
-	status = status ? status :
-			  loader_write(loader, "kernel", image.load,
+	status = status ? status
+			: loader_write(loader, "kernel", image.load,
 				       kernel->data + image.kernel_offset,
 				       (size_t)image.kernel_size);
 	status = status ? status : write_params(loader, &image);

@@ -67,7 +67,10 @@ struct segment_header {
 /* True when the file starts with the ELF magic. */
 bool elf_probe(const struct loader_file *file)
 {
-	return file_has(file, 0, 4) && memcmp(file->data, "\x7f" "ELF", 4) == 0;
+	return file_has(file, 0, 4) && memcmp(file->data,
+					      "\x7f"
+					      "ELF",
+					      4) == 0;
 }
 
 static uint64_t header_word(const struct elf *elf, unsigned int offset)
@@ -84,24 +87,26 @@ static int read_identity(struct loader *loader, struct elf *elf)
 	if (!file_has(file, 0, ELF_IDENT_SIZE) ||
 	    (elf_class != ELF_CLASS_32 && elf_class != ELF_CLASS_64) ||
 	    file_number(file, ELF_DATA, 1) != ELF_DATA_LITTLE) {
-		return loader_fail(loader, file, -EINVAL,
-				   "ELF header: class %llu (offset 4), data %llu (5); 32- or 64-bit "
-				   "little-endian is expected (1 or 2, 1)",
-				   (unsigned long long)elf_class,
-				   (unsigned long long)file_number(file, ELF_DATA, 1));
+		return loader_fail(
+			loader, file, -EINVAL,
+			"ELF header: class %llu (offset 4), data %llu (5); 32- or 64-bit "
+			"little-endian is expected (1 or 2, 1)",
+			(unsigned long long)elf_class,
+			(unsigned long long)file_number(file, ELF_DATA, 1));
 	}
 	elf->layout = elf_class == ELF_CLASS_32 ? &layout_32 : &layout_64;
 	if (!file_has(file, 0, elf->layout->header_size)) {
 		return loader_fail(loader, file, -EINVAL,
-				   "ELF header: the file ends at 0x%zx, the header at 0x%x", file->size,
-				   elf->layout->header_size);
+				   "ELF header: the file ends at 0x%zx, the header at 0x%x",
+				   file->size, elf->layout->header_size);
 	}
 	machine = file_number(file, ELF_MACHINE, 2);
 	if (machine != ELF_MACHINE_386 && machine != ELF_MACHINE_X86_64) {
-		return loader_fail(loader, file, -EINVAL,
-				   "ELF header: machine %llu (offset 18); 3 (386) or 62 (x86-64) is "
-				   "expected",
-				   (unsigned long long)machine);
+		return loader_fail(
+			loader, file, -EINVAL,
+			"ELF header: machine %llu (offset 18); 3 (386) or 62 (x86-64) is "
+			"expected",
+			(unsigned long long)machine);
 	}
 	if (file_number(file, ELF_TYPE, 2) != ELF_TYPE_EXEC) {
 		return loader_fail(loader, file, -EINVAL,
@@ -125,16 +130,18 @@ static int read_header(struct loader *loader, struct elf *elf)
 	elf->count = (unsigned int)file_number(file, elf->layout->phnum, 2);
 	entry_size = file_number(file, elf->layout->phentsize, 2);
 	if (elf->count == 0 || elf->count > SEGMENTS_MAX || entry_size != elf->layout->ph_size) {
-		return loader_fail(loader, file, -EINVAL,
-				   "ELF header: %u program headers of %llu bytes; 1 to %u of %u are "
-				   "expected",
-				   elf->count, (unsigned long long)entry_size, SEGMENTS_MAX,
-				   elf->layout->ph_size);
+		return loader_fail(
+			loader, file, -EINVAL,
+			"ELF header: %u program headers of %llu bytes; 1 to %u of %u are "
+			"expected",
+			elf->count, (unsigned long long)entry_size, SEGMENTS_MAX,
+			elf->layout->ph_size);
 	}
 	if (!file_has(file, elf->table, entry_size * elf->count)) {
-		return loader_fail(loader, file, -EINVAL,
-				   "ELF header: %u program headers at 0x%llx; the file ends at 0x%zx",
-				   elf->count, (unsigned long long)elf->table, file->size);
+		return loader_fail(
+			loader, file, -EINVAL,
+			"ELF header: %u program headers at 0x%llx; the file ends at 0x%zx",
+			elf->count, (unsigned long long)elf->table, file->size);
 	}
 	return 0;
 }
@@ -159,10 +166,11 @@ static int read_segment(struct loader *loader, const struct elf *elf, unsigned i
 	};
 	if ((segment->type == PT_LOAD || segment->type == PT_NOTE) &&
 	    !file_has(file, segment->offset, segment->filesz)) {
-		return loader_fail(loader, file, -EINVAL,
-				   "program header %u: 0x%llx bytes at 0x%llx; the file ends at 0x%zx",
-				   number, (unsigned long long)segment->filesz,
-				   (unsigned long long)segment->offset, file->size);
+		return loader_fail(
+			loader, file, -EINVAL,
+			"program header %u: 0x%llx bytes at 0x%llx; the file ends at 0x%zx", number,
+			(unsigned long long)segment->filesz, (unsigned long long)segment->offset,
+			file->size);
 	}
 	return 0;
 }
@@ -183,8 +191,8 @@ static int load_segment(struct loader *loader, const struct elf *elf,
 	}
 	if (!range_fits(segment->paddr, segment->memsz, ADDRESS_END)) {
 		return loader_fail(loader, elf->file, -EINVAL,
-				   "%s: 0x%llx bytes at physical address 0x%llx go beyond 4 GiB", what,
-				   (unsigned long long)segment->memsz,
+				   "%s: 0x%llx bytes at physical address 0x%llx go beyond 4 GiB",
+				   what, (unsigned long long)segment->memsz,
 				   (unsigned long long)segment->paddr);
 	}
 	end = segment->paddr + segment->memsz;
@@ -198,8 +206,8 @@ static int load_segment(struct loader *loader, const struct elf *elf,
 	}
 	status = loader_zero(loader, what, segment->paddr + segment->filesz,
 			     segment->memsz - segment->filesz);
-	return status ? status :
-			loader_write(loader, what, segment->paddr,
+	return status ? status
+		      : loader_write(loader, what, segment->paddr,
 				     elf->file->data + segment->offset, (size_t)segment->filesz);
 }
 
@@ -276,11 +284,12 @@ static int search_notes(struct loader *loader, const struct elf *elf,
 		}
 		if (is_pvh_note(elf->file, note, name_size)) {
 			if (desc_size != 4 && desc_size != 8) {
-				return loader_fail(loader, elf->file, -EINVAL,
-						   "program header %u: the PVH note at 0x%llx has a "
-						   "descriptor of %llu bytes; 4 or 8 are expected",
-						   segment->number, (unsigned long long)note,
-						   (unsigned long long)desc_size);
+				return loader_fail(
+					loader, elf->file, -EINVAL,
+					"program header %u: the PVH note at 0x%llx has a "
+					"descriptor of %llu bytes; 4 or 8 are expected",
+					segment->number, (unsigned long long)note,
+					(unsigned long long)desc_size);
 			}
 			*found = true;
 			*entry = file_number(elf->file, segment->offset + desc,
@@ -322,10 +331,11 @@ static int load_multiboot(struct loader *loader, const struct elf *elf, uint64_t
 	} else if (elf) {
 		status = load_segments(loader, elf, elf->entry, false, &entry, &kernel_end);
 	} else {
-		status = loader_fail(loader, kernel, -EINVAL,
-				     "Multiboot header at 0x%llx: it gives no addresses (flag 16), and "
-				     "the file is no ELF",
-				     (unsigned long long)header);
+		status = loader_fail(
+			loader, kernel, -EINVAL,
+			"Multiboot header at 0x%llx: it gives no addresses (flag 16), and "
+			"the file is no ELF",
+			(unsigned long long)header);
 	}
 	return status ? status : multiboot_start(loader, header, entry, kernel_end);
 }
@@ -360,7 +370,8 @@ int elf_load(struct loader *loader)
 	if (multiboot_find(kernel, &header)) {
 		return load_multiboot(loader, &elf, header);
 	}
-	return loader_fail(loader, kernel, -EINVAL,
-			   "this ELF has neither a PVH note (Xen, type 18) nor a Multiboot header in "
-			   "its first 8 KiB");
+	return loader_fail(
+		loader, kernel, -EINVAL,
+		"this ELF has neither a PVH note (Xen, type 18) nor a Multiboot header in "
+		"its first 8 KiB");
 }

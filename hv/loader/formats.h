@@ -39,7 +39,7 @@ struct loader_modules {
 };
 
 /* Records "FILE: ..." and is `status`. */
-#define loader_fail(loader, file, status, format, ...)                                             \
+#define loader_fail(loader, file, status, format, ...) \
 	error_set((loader)->error, status, "%s: " format, (file)->name, ##__VA_ARGS__)
 
 /* True when the file has bytes [offset, offset + length). */

@@ -18,7 +18,7 @@
 #define SELECTOR_CODE 0x10 /* Linux: __BOOT_CS */
 #define SELECTOR_DATA 0x18 /* Linux: __BOOT_DS */
 #define RIGHTS_CODE (0xbu | SEGMENT_RIGHTS_S | SEGMENT_RIGHTS_P | SEGMENT_RIGHTS_G)
-#define RIGHTS_DATA                                                                                \
+#define RIGHTS_DATA \
 	(0x3u | SEGMENT_RIGHTS_S | SEGMENT_RIGHTS_P | SEGMENT_RIGHTS_G | SEGMENT_RIGHTS_DB)
 #define RIGHTS_TSS (0xbu | SEGMENT_RIGHTS_P) /* busy, 32-bit or 64-bit */
 #define GDT_COUNT 4
@@ -78,8 +78,7 @@ int loader_write(struct loader *loader, const char *what, uint64_t address, cons
 }
 
 /* Writes the low `width` bytes of `value` into a boot structure. */
-int loader_write_number(struct loader *loader, uint64_t address, uint64_t value,
-			unsigned int width)
+int loader_write_number(struct loader *loader, uint64_t address, uint64_t value, unsigned int width)
 {
 	return loader_write(loader, "boot structures", address, &value, width);
 }
@@ -103,10 +102,11 @@ static int append(struct loader *loader, const char *text, size_t length)
 	int status;
 
 	if (!range_fits(loader->strings_end, length, LOADER_LOW_END)) {
-		return loader_fail(loader, &loader->request->kernel, -E2BIG,
-				   "the command lines of kernel and modules are too long; %llu bytes "
-				   "are allowed for all",
-				   (unsigned long long)(LOADER_LOW_END - LOADER_STRINGS));
+		return loader_fail(
+			loader, &loader->request->kernel, -E2BIG,
+			"the command lines of kernel and modules are too long; %llu bytes "
+			"are allowed for all",
+			(unsigned long long)(LOADER_LOW_END - LOADER_STRINGS));
 	}
 	status = loader_write(loader, "command line", loader->strings_end, text, length);
 	loader->strings_end += length;
@@ -142,11 +142,12 @@ static int place_module(struct loader *loader, const struct loader_file *file, c
 	int status;
 
 	if (!range_fits(start, file->size, loader->target->ram_low_end)) {
-		return loader_fail(loader, file, -ENOMEM,
-				   "%zu bytes do not fit behind the kernel: RAM is free from 0x%llx "
-				   "to 0x%llx",
-				   file->size, (unsigned long long)start,
-				   (unsigned long long)loader->target->ram_low_end);
+		return loader_fail(
+			loader, file, -ENOMEM,
+			"%zu bytes do not fit behind the kernel: RAM is free from 0x%llx "
+			"to 0x%llx",
+			file->size, (unsigned long long)start,
+			(unsigned long long)loader->target->ram_low_end);
 	}
 	module->start = start;
 	module->size = file->size;
@@ -203,9 +204,9 @@ static uint64_t flat_descriptor(uint32_t rights)
 
 static struct segment_state flat_segment(uint16_t selector, uint32_t rights)
 {
-	return (struct segment_state){
-		.selector = selector, .rights = rights, .limit = ~UINT32_C(0)
-	};
+	return (struct segment_state){ .selector = selector,
+				       .rights = rights,
+				       .limit = ~UINT32_C(0) };
 }
 
 /*
@@ -246,9 +247,10 @@ static int load_auto(struct loader *loader)
 	if (elf_probe(kernel) || multiboot_find(kernel, &header)) {
 		return elf_load(loader);
 	}
-	return loader_fail(loader, kernel, -EINVAL,
-			   "format unknown: no bzImage (HdrS at 0x202), no ELF (7f 45 4c 46 at 0), no "
-			   "Multiboot header in 8 KiB; raw must be asked for");
+	return loader_fail(
+		loader, kernel, -EINVAL,
+		"format unknown: no bzImage (HdrS at 0x202), no ELF (7f 45 4c 46 at 0), no "
+		"Multiboot header in 8 KiB; raw must be asked for");
 }
 
 /* See hv/loader/loader.h. */

@@ -42,8 +42,8 @@ struct loader_target {
 	int (*zero)(void *context, uint64_t address, size_t size);
 	struct loader_e820 e820[LOADER_E820_MAX]; /* sorted; the map the guest is shown */
 	unsigned int e820_count;
-	uint64_t ram_low_end;  /* end of the RAM that starts at 1 MiB (below 4 GiB) */
-	uint64_t rsdp;         /* gpa of the ACPI RSDP, 0 if none */
+	uint64_t ram_low_end; /* end of the RAM that starts at 1 MiB (below 4 GiB) */
+	uint64_t rsdp;	      /* gpa of the ACPI RSDP, 0 if none */
 };
 
 struct loader_request {

@@ -127,9 +127,10 @@ static int read_addresses(struct loader *loader, uint64_t header, struct plain_i
 	image->size = load_end ? load_end - image->load : kernel->size - image->offset;
 	if (load_end != 0 &&
 	    (load_end < image->load || !file_has(kernel, image->offset, image->size))) {
-		return loader_fail(loader, kernel, -EINVAL,
-				   "Multiboot header at 0x%llx: load_end_addr 0x%llx is not in the file",
-				   (unsigned long long)header, (unsigned long long)load_end);
+		return loader_fail(
+			loader, kernel, -EINVAL,
+			"Multiboot header at 0x%llx: load_end_addr 0x%llx is not in the file",
+			(unsigned long long)header, (unsigned long long)load_end);
 	}
 	return 0;
 }
@@ -150,11 +151,12 @@ int multiboot_load_plain(struct loader *loader, uint64_t header, uint64_t *entry
 	*entry = image.entry;
 	*kernel_end = MAX(end, image.bss_end);
 	if (image.entry < image.load || image.entry >= end) {
-		return loader_fail(loader, kernel, -EINVAL,
-				   "Multiboot header at 0x%llx: entry_addr 0x%llx is not in [0x%llx, "
-				   "0x%llx)",
-				   (unsigned long long)header, (unsigned long long)image.entry,
-				   (unsigned long long)image.load, (unsigned long long)end);
+		return loader_fail(
+			loader, kernel, -EINVAL,
+			"Multiboot header at 0x%llx: entry_addr 0x%llx is not in [0x%llx, "
+			"0x%llx)",
+			(unsigned long long)header, (unsigned long long)image.entry,
+			(unsigned long long)image.load, (unsigned long long)end);
 	}
 	if (ranges_overlap(image.load, *kernel_end, LOADER_LOW_START, LOADER_LOW_END)) {
 		return loader_fail(loader, kernel, -EINVAL,
@@ -191,9 +193,8 @@ static void fill_page(const struct loader *loader, const struct loader_modules *
 {
 	const struct loader_target *target = loader->target;
 
-	page->info.flags =
-		(uint32_t)(INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MEMORY_MAP |
-			   INFO_LOADER_NAME);
+	page->info.flags = (uint32_t)(INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MEMORY_MAP |
+				      INFO_LOADER_NAME);
 	page->info.memory_lower = lower_kib(target);
 	page->info.memory_upper = upper_kib(target);
 	page->info.module_count = modules->count;
@@ -222,11 +223,12 @@ static int check_flags(struct loader *loader, uint64_t header)
 	uint64_t unknown = flags & FLAGS_REQUIRED & ~(FLAG_PAGE_ALIGN | FLAG_MEMORY_INFO);
 
 	if (unknown != 0) {
-		return loader_fail(loader, kernel, -EINVAL,
-				   "Multiboot header at 0x%llx: flags 0x%llx require what there is not "
-				   "(0x%llx; 0x4 is video)",
-				   (unsigned long long)header, (unsigned long long)flags,
-				   (unsigned long long)unknown);
+		return loader_fail(
+			loader, kernel, -EINVAL,
+			"Multiboot header at 0x%llx: flags 0x%llx require what there is not "
+			"(0x%llx; 0x4 is video)",
+			(unsigned long long)header, (unsigned long long)flags,
+			(unsigned long long)unknown);
 	}
 	return 0;
 }
@@ -240,8 +242,8 @@ int multiboot_start(struct loader *loader, uint64_t header, uint64_t entry, uint
 	uint64_t address = 0;
 	int status = check_flags(loader, header);
 
-	status = status ? status :
-			  loader_string(loader, request->kernel.name, request->cmdline, &address);
+	status = status ? status
+			: loader_string(loader, request->kernel.name, request->cmdline, &address);
 	page.info.cmdline = (uint32_t)address;
 	status = status ? status : loader_string(loader, "Bulkhead", "", &address);
 	page.info.loader_name = (uint32_t)address;

@@ -33,9 +33,8 @@ static void set_real_mode(struct vcpu_state *state, uint64_t load, uint64_t entr
 	state->rflags = RFLAGS_FIXED;
 	memset(&state->regs, 0, sizeof(state->regs));
 	state->regs.gpr[GPR_RDX] = FIRST_DISK;
-	state->regs.gpr[GPR_RSP] = load >= STACK_MIN && load < REAL_SEGMENT_SIZE ?
-					   align_down(load, 2) :
-					   STACK_DEFAULT;
+	state->regs.gpr[GPR_RSP] =
+		load >= STACK_MIN && load < REAL_SEGMENT_SIZE ? align_down(load, 2) : STACK_DEFAULT;
 }
 
 /* Loads the kernel of a request whose format is raw. */

@@ -32,11 +32,11 @@ struct bus_range {
 struct bus {
 	struct bus_range ranges[BUS_RANGES_MAX]; /* sorted by start, no overlap */
 	unsigned int count;
-	unsigned int last;        /* index of the range that was hit last */
-	uint64_t all;             /* accesses */
+	unsigned int last; /* index of the range that was hit last */
+	uint64_t all;	   /* accesses */
 	uint64_t unclaimed_reads;
 	uint64_t unclaimed_writes;
-	uint64_t last_unclaimed;  /* address of the latest one */
+	uint64_t last_unclaimed; /* address of the latest one */
 };
 
 void bus_init(struct bus *bus);

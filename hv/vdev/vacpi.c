@@ -15,7 +15,7 @@
 #define RSDP_SIZE 36
 #define RSDP_V1_SIZE 20
 #define HEADER_SIZE 36
-#define FADT_SIZE 268
+#define FADT_SIZE 276
 #define FACS_SIZE 64
 #define MADT_SIZE 44 /* before its entries */
 
@@ -162,7 +162,7 @@ static uint64_t build_facs(struct builder *builder)
 
 static uint64_t build_fadt(struct builder *builder, uint64_t dsdt, uint64_t facs)
 {
-	uint8_t *table = append_table(builder, "FACP", 5, FADT_SIZE);
+	uint8_t *table = append_table(builder, "FACP", 6, FADT_SIZE);
 
 	put(table + 36, facs, 4);
 	put(table + 40, dsdt, 4);
@@ -178,8 +178,8 @@ static uint64_t build_fadt(struct builder *builder, uint64_t dsdt, uint64_t facs
 	table[108] = CENTURY_CELL;
 	put(table + 109, BOOT_LEGACY_DEVICES | BOOT_NO_VGA | BOOT_NO_MSI, 2);
 	put(table + 112,
-	    FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON |
-		    FADT_NO_RTC_WAKE | FADT_TIMER_32BIT | FADT_RESET_REGISTER | FADT_HEADLESS,
+	    FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE |
+		    FADT_TIMER_32BIT | FADT_RESET_REGISTER | FADT_HEADLESS,
 	    4);
 	put_gas(table + 116, VBOARD_RESET_PORT, 1, 1);
 	table[128] = VBOARD_RESET_VALUE;
@@ -188,6 +188,7 @@ static uint64_t build_fadt(struct builder *builder, uint64_t dsdt, uint64_t facs
 	put_gas(table + 148, VPM_EVENT_PORT, 4, 2);
 	put_gas(table + 172, VPM_CONTROL_PORT, 2, 2);
 	put_gas(table + 208, VPM_TIMER_PORT, 4, 3);
+	memcpy(table + 268, "BULKHEAD", 8); /* hypervisor vendor identity */
 	finish_table(table, FADT_SIZE);
 	return address_of(builder, table);
 }
@@ -233,8 +234,8 @@ static uint64_t build_madt(struct builder *builder, unsigned int vcpus)
 }
 
 /* RSDT (pointers of 4 bytes) or XSDT (8). */
-static uint64_t build_root(struct builder *builder, const char *signature,
-			   const uint64_t tables[2], unsigned int width)
+static uint64_t build_root(struct builder *builder, const char *signature, const uint64_t tables[2],
+			   unsigned int width)
 {
 	size_t size = HEADER_SIZE + 2 * width;
 	uint8_t *table = append_table(builder, signature, 1, size);

@@ -5,7 +5,7 @@
  */
 #include "hv/vdev/vboard.h"
 
-#define RESET_CPU BIT(2) /* of 0xcf9 */
+#define RESET_CPU BIT(2)  /* of 0xcf9 */
 #define FAST_RESET BIT(0) /* of 0x92, and of the i8042's output port (active low) */
 #define FAST_A20 BIT(1)
 

@@ -20,8 +20,8 @@ struct vboard {
 	uint8_t post_code;
 	uint8_t reset_control; /* 0xcf9, without the bit that resets */
 	uint8_t kbc_config;
-	uint8_t kbc_command;   /* whose data byte is awaited at 0x60, 0: none */
-	uint8_t kbc_output;    /* the answer, when kbc_full */
+	uint8_t kbc_command; /* whose data byte is awaited at 0x60, 0: none */
+	uint8_t kbc_output;  /* the answer, when kbc_full */
 	bool kbc_full;
 	bool kbc_command_last; /* the latest write went to 0x64 */
 };

@@ -29,7 +29,8 @@ struct vdev_host {
 	uint64_t (*now)(struct vdev_host *host);
 	/* Asks for <device>_timer() at or soon after `deadline` (ticks); VTIMER_NEVER cancels. */
 	void (*set_timer)(struct vdev_host *host, enum vtimer timer, uint64_t deadline);
-	/* Sets the level of an ISA/GSI input (0-23), wired to both the 8259 pair and the I/O APIC. */
+	/* Sets the level of an ISA/GSI input (0-23), wired to both the 8259 pair and the I/O APIC.
+	 */
 	void (*set_irq)(struct vdev_host *host, unsigned int gsi, bool level);
 	/* The INTR output of the 8259 pair changed (ExtINT to the vLAPIC's LINT0). */
 	void (*pic_output)(struct vdev_host *host, bool level);

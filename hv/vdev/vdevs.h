@@ -19,10 +19,10 @@
 #include "hv/vdev/vuart.h"
 
 struct vdevs {
-	struct vdev_host host;      /* filled by the owner before vdevs_init */
+	struct vdev_host host; /* filled by the owner before vdevs_init */
 	struct bus ports;
 	struct bus mmio;
-	struct vlapic vlapic;       /* of vCPU 0; one a vCPU later */
+	struct vlapic vlapic; /* of vCPU 0; one a vCPU later */
 	struct vioapic vioapic;
 	struct vpic vpic;
 	struct vpit vpit;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The local APIC of one vCPU, as xAPIC page and as x2APIC MSRs (SDM, "Advanced Programmable
- * Interrupt Controller (APIC)"). Three files: vlapic.c holds the registers and interrupt
- * acceptance, vlapic_timer.c the timer, vlapic_msr.c the MSR face and the modes.
+ * Interrupt Controller (APIC)"). Four files: vlapic.c for the way of an interrupt,
+ * vlapic_registers.c for the xAPIC page, vlapic_msr.c for the MSRs and modes, vlapic_timer.c.
  *
  *     message, LVT, IPI --> IRR --vlapic_pending() > PPR--> offered --vlapic_take()--> ISR --> EOI
  *
@@ -59,6 +59,10 @@ enum vlapic_register {
 #define SVR_ENABLE BIT(8)
 #define SVR_NO_EOI_BROADCAST BIT(12)
 
+#define DFR_MODEL BITS(31, 28)
+#define LDR_ID BITS(31, 24)
+#define ICR_DESTINATION BITS(63, 32)
+
 #define LVT_VECTOR BITS(7, 0)
 #define LVT_DELIVERY BITS(10, 8)
 #define LVT_MASKED BIT(16)
@@ -114,8 +118,8 @@ struct vlapic {
 	uint64_t timer_start; /* bus ticks at which the count was `initial` */
 	uint64_t timer_next;  /* bus ticks of the next expiry */
 	uint64_t deadline;    /* IA32_TSC_DEADLINE, 0: disarmed */
-	bool lint0;           /* level of the 8259's INTR */
-	bool nmi;             /* an NMI waits for the vCPU, which clears it */
+	bool lint0;	      /* level of the 8259's INTR */
+	bool nmi;	      /* an NMI waits for the vCPU, which clears it */
 };
 
 void vlapic_init(struct vlapic *vlapic, struct vdev_host *host, uint32_t id);
@@ -134,6 +138,12 @@ static inline bool vlapic_hw_enabled(const struct vlapic *vlapic)
 static inline bool vlapic_x2apic(const struct vlapic *vlapic)
 {
 	return (vlapic->base & APIC_BASE_X2APIC) != 0;
+}
+
+/* x2APIC mode: the cluster in the upper half, one bit of sixteen in the lower. */
+static inline uint32_t vlapic_x2apic_ldr(const struct vlapic *vlapic)
+{
+	return ((vlapic->id >> 4) << 16) | (UINT32_C(1) << (vlapic->id & 0xf));
 }
 
 /* CR8 is bits 7:4 of the TPR. */
@@ -168,6 +178,7 @@ void vlapic_timer(struct vlapic *vlapic);
 
 /* Between the files of the vLAPIC. */
 void vlapic_reset(struct vlapic *vlapic);
+void vlapic_raise_error(struct vlapic *vlapic, uint64_t error);
 bool vlapic_register_read(struct vlapic *vlapic, unsigned int number, uint32_t *value);
 bool vlapic_register_write(struct vlapic *vlapic, unsigned int number, uint32_t value);
 void vlapic_send_ipi(struct vlapic *vlapic);

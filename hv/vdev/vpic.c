@@ -95,9 +95,8 @@ static void update(struct vpic *vpic)
 void vpic_init(struct vpic *vpic, struct vdev_host *host)
 {
 	*vpic = (struct vpic){ .host = host };
-	vpic->master = (struct vpic_chip){
-		.imr = 0xff, .vector = 0x08, .lowest = 7, .elcr_mask = 0xf8
-	};
+	vpic->master =
+		(struct vpic_chip){ .imr = 0xff, .vector = 0x08, .lowest = 7, .elcr_mask = 0xf8 };
 	vpic->slave = (struct vpic_chip){
 		.imr = 0xff, .vector = 0x70, .lowest = 7, .elcr_mask = 0xde, .elcr = 0x02
 	};

@@ -16,11 +16,11 @@ struct vpic_chip {
 	uint8_t irr;
 	uint8_t isr;
 	uint8_t imr;
-	uint8_t elcr;      /* level-triggered inputs */
+	uint8_t elcr;	   /* level-triggered inputs */
 	uint8_t elcr_mask; /* those that may be */
-	uint8_t vector;    /* of IR0 */
-	uint8_t lowest;    /* the input of the lowest priority: 7 unless rotated */
-	uint8_t expect;    /* next initialisation word, 2-4; 0: initialised */
+	uint8_t vector;	   /* of IR0 */
+	uint8_t lowest;	   /* the input of the lowest priority: 7 unless rotated */
+	uint8_t expect;	   /* next initialisation word, 2-4; 0: initialised */
 	bool single;
 	bool wants_icw4;
 	bool read_isr;

@@ -115,9 +115,7 @@ static void pm_write(void *device, uint64_t offset, unsigned int size, uint64_t 
 /* In ACPI mode, no event enabled. */
 void vpm_init(struct vpm *vpm, struct vdev_host *host)
 {
-	*vpm = (struct vpm){
-		.host = host, .control = CONTROL_SCI_ENABLE, .seen = host->now(host)
-	};
+	*vpm = (struct vpm){ .host = host, .control = CONTROL_SCI_ENABLE, .seen = host->now(host) };
 	host->set_timer(host, VTIMER_PM, VTIMER_NEVER);
 }
 

@@ -240,8 +240,7 @@ static uint8_t read_a(const struct vrtc *vrtc, uint64_t now)
 	uint8_t value = vrtc->cells[CELL_A];
 	uint64_t in_second = clock_ticks(vrtc, now) % RTC_HZ;
 
-	if ((vrtc->cells[CELL_B] & B_SET) == 0 &&
-	    FIELD_GET(A_DIVIDER, value) == A_DIVIDER_32KHZ &&
+	if ((vrtc->cells[CELL_B] & B_SET) == 0 && FIELD_GET(A_DIVIDER, value) == A_DIVIDER_32KHZ &&
 	    in_second >= RTC_HZ - UPDATE_TICKS) {
 		value |= (uint8_t)A_UPDATE;
 	}

@@ -21,8 +21,8 @@ struct vrtc {
 	struct vdev_host *host;
 	uint8_t index;
 	uint8_t cells[VRTC_CELLS]; /* time cells: valid while register B says SET */
-	int64_t offset;            /* seconds that the guest's clock is ahead of ours */
-	uint64_t seen;             /* partition time up to which the flags are settled */
+	int64_t offset;		   /* seconds that the guest's clock is ahead of ours */
+	uint64_t seen;		   /* partition time up to which the flags are settled */
 };
 
 void vrtc_init(struct vrtc *vrtc, struct vdev_host *host, uint64_t memory_bytes);

@@ -315,7 +315,7 @@ void vuart_init(struct vuart *vuart, struct vdev_host *host)
 int vuart_attach(struct vuart *vuart, struct bus *ports)
 {
 	const struct bus_range range = { VUART_PORT, VUART_PORT + 8, uart_read, uart_write,
-					 vuart, "uart", true };
+					 vuart,	     "uart",	     true };
 
 	return bus_add(ports, &range);
 }

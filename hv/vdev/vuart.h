@@ -21,12 +21,12 @@ struct vuart {
 	uint8_t fcr;
 	uint8_t lcr;
 	uint8_t mcr;
-	uint8_t lsr;       /* the error bits; the rest follows from the state */
+	uint8_t lsr;	   /* the error bits; the rest follows from the state */
 	uint8_t msr_delta; /* bits 3:0 of the MSR */
 	uint8_t scratch;
 	uint16_t divisor;
 	bool thre_pending; /* the transmitter-empty interrupt is due */
-	bool irq;          /* level given to the host */
+	bool irq;	   /* level given to the host */
 	uint8_t fifo[VUART_FIFO_SIZE];
 	uint8_t fifo_first;
 	uint8_t fifo_count;

@@ -30,6 +30,29 @@ LINUX_TIMEOUT = {"qemu": 240, "bochs": 600}
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+class Transcript:
+    """All that the machine has said, kept for said() and, if `path`, in a file."""
+
+    def __init__(self, path):
+        self.text = ""
+        self.file = open(path, "w", encoding="utf-8", errors="replace",
+                         newline="") if path else None
+
+    def write(self, text):
+        self.text += text
+        if self.file:
+            self.file.write(text)
+
+    def flush(self):
+        if self.file:
+            self.file.flush()
+
+    def close(self):
+        if self.file:
+            self.file.close()
+            self.file = None
+
+
 class Machine:
     """One run of scripts/run; `emulator` is "qemu" or "bochs", `cpu` one of its models."""
 
@@ -38,7 +61,7 @@ class Machine:
         self.cpu = cpu
         self.folder = tempfile.TemporaryDirectory(prefix="bulkhead-test-")
         self.log_path = log
-        self.log = open(log, "w", encoding="utf-8", errors="replace", newline="") if log else None
+        self.transcript = Transcript(log)
         self.monitor_path = os.path.join(self.folder.name, "monitor.sock")
         command = ["--emulator", emulator, "--cpu", cpu, "--cpus", str(cpus),
                    "--memory", str(memory), *arguments]
@@ -51,7 +74,7 @@ class Machine:
             os.path.join(ROOT, "scripts", "run"), [*command, iso], encoding="utf-8",
             codec_errors="replace", echo=False, timeout=REPLY_TIMEOUT[emulator],
             maxread=65536, searchwindowsize=None, logfile=None)
-        self.process.logfile_read = self.log
+        self.process.logfile_read = self.transcript
         self.process.delaybeforesend = None
         self.process.delayafterclose = 0.5
 
@@ -81,12 +104,57 @@ class Machine:
         return self.expect_text(PROMPT, timeout or BOOT_TIMEOUT[self.emulator])
 
     def shell(self, command, timeout=None):
-        """Types a command at the prompt; returns its output, without echo and prompt."""
-        self.send(command + "\r")
-        # The echo may have been cut through by a message: then take all of it.
+        """
+        Types a command at the prompt; returns its output, without echo and prompt. Messages
+        may come at any time: the shell then writes prompt and typed text anew below them.
+        What was said before is dropped: it stays in the transcript, for said().
+        """
+        self.read_what_is_there("")
+        self.process.buffer = ""
+        self.send(command)
+        self.expect_text(command, timeout)
+        self.send("\r")
         output = self.expect_text(PROMPT, timeout)
-        first, _, rest = output.partition("\n")
-        return rest if first.strip().endswith(command.strip()) else output
+        while self.follows(command):
+            output = self.expect_text(PROMPT, timeout)
+        return output.partition("\n")[2]
+
+    def read_what_is_there(self, wanted, quiet=0.1):
+        """Reads until nothing comes for `quiet` seconds or `wanted` is decided."""
+        while True:
+            have = clean(self.process.buffer)
+            if wanted and (len(have) >= len(wanted) or not wanted.startswith(have)):
+                return
+            try:
+                self.process.buffer += self.process.read_nonblocking(65536, timeout=quiet)
+            except pexpect.TIMEOUT:
+                return
+
+    def follows(self, text):
+        """True when the text that comes next, without waiting for it, is `text`."""
+        self.read_what_is_there(text)
+        return clean(self.process.buffer).startswith(text)
+
+    def said(self, pattern, timeout=None, since=0):
+        """
+        Waits until the regular expression is found in all that was said after the first
+        `since` characters (see mark()); returns the match.
+        """
+        deadline = time.monotonic() + (timeout or REPLY_TIMEOUT[self.emulator])
+        while True:
+            match = re.search(pattern, clean(self.transcript.text[since:]), re.MULTILINE)
+            if match:
+                return match
+            assert time.monotonic() < deadline, f"never said: {pattern}"
+            try:
+                self.process.buffer += self.process.read_nonblocking(65536, timeout=0.2)
+            except pexpect.TIMEOUT:
+                pass
+
+    def mark(self):
+        """A place in the transcript, for said(since=...)."""
+        self.read_what_is_there("")
+        return len(self.transcript.text)
 
     def shell_json(self, command, timeout=None):
         """The value that a command says as its one line of JSON (-j is added)."""
@@ -122,9 +190,9 @@ class Machine:
     def linux(self, command, timeout=None):
         """Types a command into an attached Linux guest; returns its output."""
         self.send(command + "\r")
-        output = self.expect_text("linux# ", timeout or LINUX_TIMEOUT[self.emulator])
-        first, _, rest = output.partition("\n")
-        return rest if first.strip().endswith(command.strip()) else output
+        # Line editing puts a second return after the echo.
+        self.expect_text(command)
+        return self.expect_text("linux# ", timeout or LINUX_TIMEOUT[self.emulator]).lstrip("\n")
 
     # --- the machine ---------------------------------------------------------------------
 
@@ -159,19 +227,12 @@ class Machine:
             except (OSError, pexpect.ExceptionPexpect):
                 pass
         self.process.close(force=True)
-        if self.log:
-            self.log.close()
-            self.log = None
+        self.transcript.close()
         self.folder.cleanup()
         return self.process.exitstatus
 
     def log_tail(self, lines=40):
-        if not self.log_path:
-            return ""
-        if self.log:
-            self.log.flush()
-        with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return "\n".join(clean(file.read()).splitlines()[-lines:])
+        return "\n".join(clean(self.transcript.text).splitlines()[-lines:])
 
 
 def clean(text):

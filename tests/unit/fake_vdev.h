@@ -6,9 +6,9 @@
 #ifndef TESTS_UNIT_FAKE_VDEV_H
 #define TESTS_UNIT_FAKE_VDEV_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>

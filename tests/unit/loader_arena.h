@@ -7,9 +7,9 @@
 #ifndef TESTS_UNIT_LOADER_ARENA_H
 #define TESTS_UNIT_LOADER_ARENA_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -150,8 +150,8 @@ static inline uint32_t random_next(void)
  */
 static inline void check_noise(const struct loader_request *request, size_t range, int rounds)
 {
-	static const uint64_t values[] = { 0, 1, 0x7fffffff, 0x80000000, 0xffffffff,
-					   UINT64_MAX, 0x100000, 0x1000 };
+	static const uint64_t values[] = { 0,	       1,	   0x7fffffff, 0x80000000,
+					   0xffffffff, UINT64_MAX, 0x100000,   0x1000 };
 	struct loader_request copy = *request;
 	uint8_t *image = malloc(request->kernel.size);
 
@@ -165,9 +165,9 @@ static inline void check_noise(const struct loader_request *request, size_t rang
 		for (uint32_t changes = random_next() % 4 + 1; changes > 0; changes--) {
 			unsigned int width = 1u << random_next() % 4;
 			size_t at = random_next() % (range - 8);
-			uint64_t value = random_next() % 2 ?
-						 values[random_next() % ARRAY_COUNT(values)] :
-						 random_next();
+			uint64_t value = random_next() % 2
+						 ? values[random_next() % ARRAY_COUNT(values)]
+						 : random_next();
 
 			put(image, at, value, width);
 		}

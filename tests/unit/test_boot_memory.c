@@ -4,9 +4,9 @@
  * Boot-time memory: the firmware's map made into ranges (against a plain bitmap of pages,
  * for random maps), the allocator that only goes up, and the words of the command line.
  */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -47,7 +47,7 @@ static void test_normalise(void **state)
 		region(0x5000010, 0x5000020, BOOT_REGION_AVAILABLE), /* inside another */
 		region(0xb000010, 0xb000fff, BOOT_REGION_AVAILABLE), /* less than a page */
 	};
-	const uint64_t wanted[] = { 0,         0x9f000,   0x100000,  0x2000000,
+	const uint64_t wanted[] = { 0,	       0x9f000,	  0x100000,  0x2000000,
 				    0x2001000, 0x8000000, 0x8001000, 0x90ff000 };
 
 	(void)state;
@@ -119,8 +119,8 @@ static void test_normalise_random(void **state)
 			uint64_t end = start + random_below(30000);
 
 			regions[i] = region(start, MIN(end, PAGES * PAGE_SIZE),
-					    random_below(2) ? BOOT_REGION_AVAILABLE :
-							      BOOT_REGION_RESERVED);
+					    random_below(2) ? BOOT_REGION_AVAILABLE
+							    : BOOT_REGION_RESERVED);
 			regions[i].end = hpa(MAX(regions[i].end.v, start));
 		}
 		for (uint64_t p = 0; p < PAGES; p++) {
@@ -242,9 +242,9 @@ static void test_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_normalise),	 cmocka_unit_test(test_normalise_limit),
-		cmocka_unit_test(test_normalise_full),	 cmocka_unit_test(test_normalise_random),
-		cmocka_unit_test(test_alloc),		 cmocka_unit_test(test_alloc_limit),
+		cmocka_unit_test(test_normalise),      cmocka_unit_test(test_normalise_limit),
+		cmocka_unit_test(test_normalise_full), cmocka_unit_test(test_normalise_random),
+		cmocka_unit_test(test_alloc),	       cmocka_unit_test(test_alloc_limit),
 		cmocka_unit_test(test_options),
 	};
 

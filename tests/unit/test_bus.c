@@ -32,7 +32,9 @@ static void record_write(void *device, uint64_t offset, unsigned int size, uint6
 
 static int add(struct bus *bus, uint64_t start, uint64_t end, struct recorder *device, bool bytes)
 {
-	const struct bus_range range = { start, end, record_read, record_write, device, "x", bytes };
+	const struct bus_range range = {
+		start, end, record_read, record_write, device, "x", bytes
+	};
 
 	return bus_add(bus, &range);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: hv/loader/loader.c hv/loader/bzimage.c hv/loader/elf.c hv/loader/pvh.c hv/loader/multiboot.c hv/loader/raw.c arch/x86/vcpu_state.c lib/string_util.c lib/printf.c lib/status.c */
+/* sources: hv/loader/loader.c hv/loader/bzimage.c hv/loader/elf.c hv/loader/pvh.c */
+/* sources: hv/loader/multiboot.c hv/loader/raw.c arch/x86/vcpu_state.c */
+/* sources: lib/string_util.c lib/printf.c lib/status.c */
 /* The bzImage loader on a synthetic kernel: where things go, every refusal, noise. */
 #include "tests/unit/loader_arena.h"
 
@@ -22,24 +24,24 @@ static int setup(void **unused)
 		image[i] = i < KERNEL_OFFSET ? 0 : (uint8_t)(i * 7);
 	}
 	memset(initrd, 0x1d, sizeof(initrd));
-	put(image, 0x1f1, 1, 1);		 /* setup_sects */
-	put(image, 0x1f4, KERNEL_SIZE / 16, 4);	 /* syssize */
-	put(image, 0x1fa, 0xffff, 2);		 /* vid_mode: copied */
+	put(image, 0x1f1, 1, 1);		/* setup_sects */
+	put(image, 0x1f4, KERNEL_SIZE / 16, 4); /* syssize */
+	put(image, 0x1fa, 0xffff, 2);		/* vid_mode: copied */
 	put(image, 0x1fe, 0xaa55, 2);
-	put(image, 0x200, 0x6aeb, 2);		 /* jump over the header: ends at 0x26c */
+	put(image, 0x200, 0x6aeb, 2); /* jump over the header: ends at 0x26c */
 	memcpy(image + 0x202, "HdrS", 4);
-	put(image, 0x206, 0x20f, 2);		 /* version */
-	put(image, 0x211, 0xe1, 1);		 /* loadflags */
-	put(image, 0x22c, 0x7fffffff, 4);	 /* initrd_addr_max */
-	put(image, 0x230, 0x100000, 4);		 /* kernel_alignment */
-	put(image, 0x234, 1, 1);		 /* relocatable */
-	put(image, 0x236, 3, 2);		 /* xloadflags */
-	put(image, 0x238, 255, 4);		 /* cmdline_size */
-	put(image, 0x248, 0x100, 4);		 /* payload_offset */
-	put(image, 0x24c, 0x800, 4);		 /* payload_length */
-	put(image, 0x250, 0xdead, 8);		 /* setup_data */
-	put(image, 0x258, PREFERRED, 8);	 /* pref_address */
-	put(image, 0x260, INIT_SIZE, 4);	 /* init_size */
+	put(image, 0x206, 0x20f, 2);	  /* version */
+	put(image, 0x211, 0xe1, 1);	  /* loadflags */
+	put(image, 0x22c, 0x7fffffff, 4); /* initrd_addr_max */
+	put(image, 0x230, 0x100000, 4);	  /* kernel_alignment */
+	put(image, 0x234, 1, 1);	  /* relocatable */
+	put(image, 0x236, 3, 2);	  /* xloadflags */
+	put(image, 0x238, 255, 4);	  /* cmdline_size */
+	put(image, 0x248, 0x100, 4);	  /* payload_offset */
+	put(image, 0x24c, 0x800, 4);	  /* payload_length */
+	put(image, 0x250, 0xdead, 8);	  /* setup_data */
+	put(image, 0x258, PREFERRED, 8);  /* pref_address */
+	put(image, 0x260, INIT_SIZE, 4);  /* init_size */
 	request = (struct loader_request){
 		.format = FORMAT_AUTO,
 		.kernel = { "vmlinuz", NULL, image, sizeof(image) },
@@ -252,9 +254,8 @@ static void test_other_refusals(void **unused)
 	request.format = FORMAT_BZIMAGE;
 	image[0x1fe] = 0;
 	assert_int_equal(load(&request), -EINVAL);
-	assert_string_equal(
-		error.text,
-		"vmlinuz: no bzImage: 55 aa at 0x1fe and HdrS at 0x202 are expected");
+	assert_string_equal(error.text,
+			    "vmlinuz: no bzImage: 55 aa at 0x1fe and HdrS at 0x202 are expected");
 }
 
 static void test_noise(void **unused)

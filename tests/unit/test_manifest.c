@@ -4,9 +4,9 @@
  * The manifest parser: what a good file becomes, every error by its exact message, and noise
  * (deterministic: random bytes, mutated and truncated good files), which must never crash.
  */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -211,8 +211,7 @@ static void test_fatal(void **state)
 		  "m:2: bulkhead: missing; the first line must be bulkhead = 1\n" },
 		{ "bulkhead 1\n", 0,
 		  "m:1: bulkhead: missing; the first line must be bulkhead = 1\n" },
-		{ "bulkhead = 2\n", 0,
-		  "m:1: bulkhead: format version \"2\" is not known; 1 is\n" },
+		{ "bulkhead = 2\n", 0, "m:1: bulkhead: format version \"2\" is not known; 1 is\n" },
 		{ "bulkhead =\n", 0, "m:1: bulkhead: format version \"\" is not known; 1 is\n" },
 		{ "bulkhead = 1\n\n\0\n", 16, "m:3: file: a NUL byte; a manifest is text\n" },
 	};
@@ -251,12 +250,14 @@ static void test_key_errors(void **state)
 	} cases[] = {
 		{ "memroy = 1M", "m:5: memroy: unknown key; the nearest known one is memory\n" },
 		{ "cmd = x", "m:5: cmd: unknown key; the nearest known one is cpus\n" },
-		{ "cmd-line = x", "m:5: cmd-line: unknown key; the nearest known one is cmdline\n" },
+		{ "cmd-line = x",
+		  "m:5: cmd-line: unknown key; the nearest known one is cmdline\n" },
 		{ "max_restart = 1",
 		  "m:5: max_restart: unknown key; the nearest known one is max-restarts\n" },
 		{ "Kernel = x", "m:5: Kernel: unknown key; the nearest known one is kernel\n" },
 		{ "\n\nkernel = x", "m:7: kernel: given twice, first on line 3; one is allowed\n" },
-		{ "vcpus=1\nvcpus=1", "m:6: vcpus: given twice, first on line 5; one is allowed\n" },
+		{ "vcpus=1\nvcpus=1",
+		  "m:6: vcpus: given twice, first on line 5; one is allowed\n" },
 		{ "vcpus = 2", "m:5: vcpus: \"2\" is not allowed; numbers from 1 to 1 are\n" },
 		{ "vcpus = 0", "m:5: vcpus: \"0\" is not allowed; numbers from 1 to 1 are\n" },
 		{ "vcpus = one", "m:5: vcpus: \"one\" is not allowed; numbers from 1 to 1 are\n" },
@@ -298,8 +299,7 @@ static void test_key_errors(void **state)
 			       "as in 0,2-3, are allowed\n" },
 		{ "cpus = 1-", "m:5: cpus: \"1-\" is no list of CPUs; numbers up to 63 and ranges, "
 			       "as in 0,2-3, are allowed\n" },
-		{ "load = 0x1000",
-		  "m:5: load: out of place; allowed only with format = raw\n" },
+		{ "load = 0x1000", "m:5: load: out of place; allowed only with format = raw\n" },
 		{ "entry = 0x1000\nformat = elf",
 		  "m:5: entry: out of place; allowed only with format = raw\n" },
 		{ "format = raw\nload = 0x100000",
@@ -379,10 +379,10 @@ static void test_missing_keys(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("bulkhead=1\n[partition \"p\"]\nvcpus=1\n\n[machine]\n"), 2);
-	assert_string_equal(reports,
-			    "m:2: kernel: missing; a partition names the module that it boots\n"
-			    "m:2: memory: missing; a partition says how much it has, as in memory = "
-			    "256M\n");
+	assert_string_equal(
+		reports, "m:2: kernel: missing; a partition names the module that it boots\n"
+			 "m:2: memory: missing; a partition says how much it has, as in memory = "
+			 "256M\n");
 	assert_int_equal(manifest.partition_count, 1);
 	assert_false(manifest.partitions[0].valid);
 }
@@ -559,8 +559,8 @@ static void test_random_bytes(void **state)
 
 		memcpy(text, "bulkhead = 1\n", 13);
 		for (size_t i = 13; i < size; i++) {
-			text[i] = round % 2 ? (char)(random_next() % 255 + 1) :
-					      alphabet[random_next() % (sizeof(alphabet) - 1)];
+			text[i] = round % 2 ? (char)(random_next() % 255 + 1)
+					    : alphabet[random_next() % (sizeof(alphabet) - 1)];
 		}
 		check_noise(text, size);
 	}

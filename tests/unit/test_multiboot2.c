@@ -5,9 +5,9 @@
  * and deterministic mutations. Each input is a heap block of exactly its size, so that a
  * read outside it is seen by the address sanitizer.
  */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -357,7 +357,7 @@ static void test_modules(void **state)
 	begin();
 	tag_memory();
 	tag_module(0, 0, name + 1); /* 63 characters fit */
-	tag_module(0, 0, "dir/ x");  /* a folder is no name */
+	tag_module(0, 0, "dir/ x"); /* a folder is no name */
 	for (unsigned int i = 2; i < BOOT_MODULES_MAX; i++) {
 		tag_module(i, i, "m");
 	}

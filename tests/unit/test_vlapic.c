@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC by the SDM's rules: priorities, EOI, IPIs, errors, timer modes, x2APIC. */
-/* sources: hv/vdev/vlapic.c hv/vdev/vlapic_timer.c hv/vdev/vlapic_msr.c hv/vdev/bus.c lib/mul_div.c */
+/* sources: hv/vdev/vlapic.c hv/vdev/vlapic_registers.c hv/vdev/vlapic_timer.c */
+/* sources: hv/vdev/vlapic_msr.c hv/vdev/bus.c lib/mul_div.c */
 #include "tests/unit/fake_vdev.h"
 
 #include "hv/vdev/vlapic.h"

@@ -357,6 +357,21 @@ static void decode_exit(struct virt_vcpu *vcpu, struct vmcb *vmcb, struct exit *
 	}
 }
 
+/*
+ * What became of the offer: V_IRQ is clear when the guest took it, else it is withdrawn.
+ *
+ * QEMU's TCG can lose a host interrupt that comes at the moment when VMRUN picks up V_IRQ:
+ * the local APIC holds it, the CPU does not know. A write to TPR, which is always 0, has the
+ * CPU ask the local APIC again.
+ */
+static void end_offer(struct vmcb *vmcb, struct exit *exit)
+{
+	exit->offer_taken = !(vmcb->control.v_intr & VMCB_V_IRQ);
+	vmcb->control.v_intr &= ~VMCB_V_IRQ;
+	svm_dirty(vmcb, VMCB_CLEAN_TPR);
+	__asm__ volatile("movq %0, %%cr8" : : "r"(UINT64_C(0)));
+}
+
 /* See virt_ops.enter. */
 void svm_enter(struct virt_vcpu *vcpu, struct exit *exit)
 {
@@ -370,11 +385,10 @@ void svm_enter(struct virt_vcpu *vcpu, struct exit *exit)
 	vcpu->regs.gpr[GPR_RAX] = vmcb->save.rax;
 	control->clean = svm_features.clean;
 
-	exit->offer_taken = vcpu->offer != VIRT_NO_OFFER && !(control->v_intr & VMCB_V_IRQ);
+	exit->offer_taken = false;
 	vcpu->reinject = interrupted_event(vcpu, vmcb);
-	if (control->v_intr & VMCB_V_IRQ) {
-		control->v_intr &= ~VMCB_V_IRQ;
-		svm_dirty(vmcb, VMCB_CLEAN_TPR);
+	if (vcpu->offer != VIRT_NO_OFFER) {
+		end_offer(vmcb, exit);
 	}
 	decode_exit(vcpu, vmcb, exit);
 }

@@ -80,8 +80,7 @@ void vmx_inject_exception(struct virt_vcpu *vcpu, const struct exit_exception *e
 	if (exception->vector == VECTOR_DB) {
 		set_debug_status(exception->dr6);
 	} else if (exception->vector != VECTOR_DF && exception->vector != VECTOR_MC) {
-		/* A fault: the RFLAGS on the stack say RF, so that its breakpoint is not hit again.
-		 */
+		/* A fault saves RFLAGS with RF: its instruction breakpoint is not hit again. */
 		vmcs_write_natural(VMCS_GUEST_RFLAGS,
 				   vmcs_read_natural(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 	}
@@ -206,8 +205,8 @@ bool vmx_choose_event(struct virt_vcpu *vcpu)
 }
 
 /*
- * The exit came while an event was delivered: it goes in again. False: there was none, and
- * then an IRET that unblocked NMIs before it faulted has to be undone.
+ * For exits that can come while an event is delivered: it goes in again with the next
+ * entry. When there was none, an IRET that unblocked NMIs and then faulted is undone here.
  */
 void vmx_keep_event(struct virt_vcpu *vcpu, bool nmi_unblocked)
 {

@@ -15,20 +15,18 @@ static bool needs_preparation(const struct virt_vcpu *vcpu)
 }
 
 /*
- * The preemption timer counts the steps of a coarser TSC from the entry on. Rounded so that
- * it ends at or just after the deadline; one that is too far away ends too early, and the
- * owner sees by the TSC that it must wait on.
+ * The preemption timer counts down from the entry on, in the steps of a coarser TSC, of which
+ * `deadline` is one. A deadline that is too far away ends too early; the owner looks at the
+ * TSC and waits on.
  */
 static void arm_timer(uint64_t deadline)
 {
-	unsigned int shift = vmx_config.timer_shift;
-	uint64_t now = rdtsc();
-	uint64_t steps = 0;
+	uint64_t steps = deadline - (rdtsc() >> vmx_config.timer_shift);
 
-	if (deadline > now) {
-		steps = ((deadline - 1) >> shift) + 1 - (now >> shift);
+	if (unlikely(steps > UINT32_MAX)) {
+		steps = (steps & BIT(63)) ? 0 : UINT32_MAX;
 	}
-	vmcs_write32(VMCS_PREEMPTION_TIMER, (uint32_t)MIN(steps, (uint64_t)UINT32_MAX));
+	vmcs_write32(VMCS_PREEMPTION_TIMER, (uint32_t)steps);
 }
 
 static void decode_exception(struct virt_vcpu *vcpu, struct exit *exit)

@@ -32,24 +32,13 @@ bool vmx_in_64_bit_code(void)
 	       (vmcs_read32(VMCS_GUEST_CS_RIGHTS) & SEGMENT_RIGHTS_L);
 }
 
-/* TF: the single step traps, as pending. RF has served for this instruction. */
-static void end_debugged_instruction(uint64_t rflags)
-{
-	if (rflags & RFLAGS_TF) {
-		vmcs_write_natural(VMCS_GUEST_PENDING_DEBUG,
-				   vmcs_read_natural(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
-	}
-	vmcs_write_natural(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
-}
-
 /*
- * virt_ops.set_rip: with all that the end of an instruction does. The shadow of STI and MOV
- * SS is over, EIP wraps (an entry with more would fail), and a debugger is told.
+ * virt_ops.set_rip: the shadow of STI and MOV SS is over, and EIP wraps (an entry with more
+ * than it can hold would fail).
  */
 void vmx_set_rip(struct virt_vcpu *vcpu, uint64_t rip)
 {
 	uint32_t blocked = vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY);
-	uint64_t rflags = vmcs_read_natural(VMCS_GUEST_RFLAGS);
 
 	(void)vcpu;
 	if (unlikely(rip >> 32 == 1) && !vmx_in_64_bit_code()) {
@@ -59,9 +48,6 @@ void vmx_set_rip(struct virt_vcpu *vcpu, uint64_t rip)
 	if (unlikely(blocked & INTERRUPTIBILITY_SHADOW)) {
 		vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY,
 			     blocked & (uint32_t)~INTERRUPTIBILITY_SHADOW);
-	}
-	if (unlikely(rflags & (RFLAGS_TF | RFLAGS_RF))) {
-		end_debugged_instruction(rflags);
 	}
 }
 
@@ -291,11 +277,16 @@ void vmx_set_tsc_offset(struct virt_vcpu *vcpu, uint64_t offset)
 void vmx_set_deadline(struct virt_vcpu *vcpu, uint64_t tsc)
 {
 	uint64_t old = vcpu->scratch[VMX_SCRATCH_DEADLINE];
+	uint64_t deadline = tsc;
+	uint32_t pin = vmx_config.pin;
 
-	vcpu->scratch[VMX_SCRATCH_DEADLINE] = tsc;
+	if (tsc != VMX_NEVER) {
+		/* Rounded up, so that it ends at or just after the deadline. */
+		deadline = tsc == 0 ? 0 : ((tsc - 1) >> vmx_config.timer_shift) + 1;
+		pin |= (uint32_t)PIN_PREEMPTION_TIMER;
+	}
+	vcpu->scratch[VMX_SCRATCH_DEADLINE] = deadline;
 	if ((old == VMX_NEVER) != (tsc == VMX_NEVER)) {
-		vmcs_write32(VMCS_PIN_BASED_CONTROLS,
-			     vmx_config.pin |
-				     (tsc == VMX_NEVER ? 0 : (uint32_t)PIN_PREEMPTION_TIMER));
+		vmcs_write32(VMCS_PIN_BASED_CONTROLS, pin);
 	}
 }

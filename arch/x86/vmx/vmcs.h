@@ -312,9 +312,6 @@ enum cr_access_type {
 /* Exit qualification for #DB: B0-B3, BD, BS, as in DR6. */
 #define DEBUG_EXIT_DR6 (BITS(14, 13) | BITS(3, 0))
 
-/* Pending debug exceptions: a single-step trap. */
-#define PENDING_DEBUG_BS BIT(14)
-
 /* EPT pointer. */
 #define EPTP_WRITE_BACK UINT64_C(6)
 #define EPTP_WALK_4 (UINT64_C(3) << 3)

@@ -43,7 +43,7 @@ extern struct vmx_config vmx_config;
 enum vmx_scratch {
 	VMX_SCRATCH_HOST_RSP, /* what VMCS_HOST_RSP holds; entry.asm */
 	VMX_SCRATCH_PRIMARY,  /* what VMCS_PRIMARY_CONTROLS holds */
-	VMX_SCRATCH_DEADLINE, /* host TSC, VMX_NEVER if none */
+	VMX_SCRATCH_DEADLINE, /* in steps of the preemption timer, or VMX_NEVER */
 	VMX_SCRATCH_LAST_CPU,
 };
 #define VMX_NEVER UINT64_MAX

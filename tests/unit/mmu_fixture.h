@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A partition's MMU in a small machine of its own, for host tests: 16 MiB of memory that
+ * exists (the pool lies in it), 8 GiB of frames that exist only in the frame table, a
+ * bugged state that counts, and a flush hook that counts. The MMU never touches guest
+ * memory, so guest frames need not be there.
+ */
+#ifndef TESTS_UNIT_MMU_FIXTURE_H
+#define TESTS_UNIT_MMU_FIXTURE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "lib/string.h"
+#include "mm/mmu.h"
+#include "mm/table.h"
+#include "tests/unit/harness.h"
+
+#define FIXTURE_FRAMES (UINT64_C(8) << 18)
+#define FIXTURE_OWNER 3
+#define FIXTURE_POOL_BASE (UINT64_C(1) << 20)
+#define FIXTURE_POOL_PAGES 1024
+
+struct fixture {
+	void *arena;
+	void *frame_table;
+	struct pool pool;
+	struct bug_state bug;
+	struct mmu mmu;
+	unsigned int flush_count;
+	unsigned int report_count;
+	unsigned int warn_count;
+};
+
+static inline unsigned int fixture_cpu(void)
+{
+	return 0;
+}
+
+static inline uint64_t fixture_now(void)
+{
+	return 42;
+}
+
+static inline void fixture_report(struct bug_state *state, const struct bug_record *record,
+				  bool first, bool warn)
+{
+	struct fixture *fixture = container_of(state, struct fixture, bug);
+
+	(void)record;
+	(void)first;
+	fixture->report_count++;
+	fixture->warn_count += warn;
+}
+
+static inline void fixture_flush(void *context)
+{
+	((struct fixture *)context)->flush_count++;
+}
+
+static const struct bug_ops fixture_bug_ops = { fixture_cpu, fixture_now, fixture_report };
+static const struct mmu_ops fixture_mmu_ops = { fixture_flush };
+
+/* Gives [start, start + count) to `owner` as guest memory. */
+static inline void fixture_give(uint64_t start, uint64_t count, owner_t owner)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		struct frame_info ours = { owner, FRAME_PRIVATE };
+		struct frame_info machine = { OWNER_MACHINE, FRAME_HYPERVISOR };
+
+		assert_true(frame_change(pfn(start + i), machine, ours));
+	}
+}
+
+struct fixture_options {
+	const struct spte_format *format;
+	unsigned int maxphyaddr; /* 0: 40 */
+	bool no_1g;
+	size_t pool_pages; /* 0: FIXTURE_POOL_PAGES */
+	uint64_t fail_at;
+};
+
+static inline int fixture_try(struct fixture *fixture, const struct fixture_options *options)
+{
+	struct frame_range all = { pfn(0), pfn(FIXTURE_FRAMES) };
+	struct mmu_config config = {
+		.format = options->format,
+		.maxphyaddr = options->maxphyaddr ? options->maxphyaddr : 40,
+		.large_1g = !options->no_1g,
+		.accessed_dirty = true,
+		.pool = &fixture->pool,
+		.bug = &fixture->bug,
+		.owner = FIXTURE_OWNER,
+		.ops = &fixture_mmu_ops,
+		.context = fixture,
+	};
+
+	*fixture = (struct fixture){ .arena = test_arena(16 << 20) };
+	fixture->frame_table = malloc(frames_table_size(all.end));
+	frames_init(fixture->frame_table, all.end, &all, 1);
+	frames_reserve(all.start, all.end);
+	pool_init(&fixture->pool, (uint8_t *)fixture->arena + FIXTURE_POOL_BASE,
+		  options->pool_pages ? options->pool_pages : FIXTURE_POOL_PAGES);
+	fixture->pool.fail_at = options->fail_at;
+	bug_state_init(&fixture->bug, &fixture_bug_ops);
+	return mmu_init(&fixture->mmu, &config);
+}
+
+static inline void fixture_start(struct fixture *fixture, const struct spte_format *format)
+{
+	assert_int_equal(fixture_try(fixture, &(struct fixture_options){ .format = format }), 0);
+}
+
+static inline void fixture_end(struct fixture *fixture)
+{
+	free(fixture->frame_table);
+	free(fixture->arena);
+}
+
+/* The rule that bugged the partition, or RULE_NONE. */
+static inline enum rule fixture_rule(struct fixture *fixture)
+{
+	const struct bug_record *first = bug_first(&fixture->bug);
+
+	return first ? first->site->rule : RULE_NONE;
+}
+
+static inline void assert_clean(struct fixture *fixture)
+{
+	struct mmu_audit audit;
+
+	if (mmu_audit(&fixture->mmu, &audit) != 0) {
+		fail_msg("%s: %s (gfn 0x%llx)", rule_name(audit.findings[0].rule),
+			 audit.findings[0].detail.text,
+			 (unsigned long long)audit.findings[0].detail.gfn);
+	}
+	assert_int_equal(fixture_rule(fixture), RULE_NONE);
+}
+
+static inline int fixture_slot(struct fixture *fixture, unsigned int id, uint64_t first_gfn,
+			       uint64_t count, uint64_t first_pfn, uint32_t flags)
+{
+	struct memslot_config config = { id, gfn(first_gfn), count, pfn(first_pfn), flags };
+	struct error_text error;
+
+	return mmu_slot_create(&fixture->mmu, &config, &error);
+}
+
+static inline enum mmu_result fixture_fault(struct fixture *fixture, uint64_t frame,
+					    unsigned int access)
+{
+	return mmu_fault(&fixture->mmu, 0, gfn_to_gpa(gfn(frame)), access);
+}
+
+/* The last entry on the way to a gfn. */
+static inline struct mmu_walk_step fixture_walk(struct fixture *fixture, unsigned int view,
+						uint64_t frame)
+{
+	struct mmu_walk walk;
+
+	mmu_walk(&fixture->mmu, view, gfn_to_gpa(gfn(frame)), &walk);
+	assert_in_range(walk.count, 1, MMU_LEVELS);
+	return walk.steps[walk.count - 1];
+}
+
+#endif
