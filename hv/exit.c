@@ -50,16 +50,13 @@ void vcpu_write_gpr(struct vcpu *vcpu, unsigned int gpr, unsigned int size, uint
 {
 	uint64_t mask = size == 8 ? ~UINT64_C(0) : BIT(size * 8) - 1;
 	uint64_t kept = size >= 4 ? 0 : vcpu_read_gpr(vcpu, gpr, 8) & ~mask;
-	struct vcpu_state state;
 
 	value = kept | (value & mask);
-	if (gpr != GPR_RSP) {
+	if (gpr == GPR_RSP) { /* lives in the hardware */
+		virt->set_rsp(&vcpu->virt, value);
+	} else {
 		vcpu->virt.regs.gpr[gpr] = value;
-		return;
 	}
-	virt->get_state(&vcpu->virt, &state); /* rare: RSP lives in the hardware */
-	state.regs.gpr[GPR_RSP] = value;
-	virt->set_state(&vcpu->virt, &state);
 }
 
 static enum outcome crash(struct vcpu *vcpu, const char *what)
@@ -96,6 +93,9 @@ static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
 		return OUTCOME_RESUME;
 	case MMU_MMIO:
 	case MMU_READ_ONLY:
+		if (vcpu->virt.reinject) { /* the CPU's own access, not the instruction at RIP */
+			return crash(vcpu, "an event was delivered through memory that is not there");
+		}
 		return vcpu->exit.fault.table_walk ? table_outside_memory(vcpu) : exit_mmio(vcpu);
 	case MMU_NO_MEMORY:
 		return crash(vcpu, "the partition's pool of MMU metadata is exhausted");

@@ -137,12 +137,10 @@ static uint64_t alu(enum decoder_alu operation, unsigned int size, uint64_t a, u
 /* Runs an ALU operation and stores the guest's flags; the result is returned. */
 static uint64_t alu_for_guest(struct vcpu *vcpu, const struct decoded *d, uint64_t a, uint64_t b)
 {
-	struct vcpu_state state;
-	uint64_t result;
+	uint64_t flags = virt->get_rflags(&vcpu->virt);
+	uint64_t result = alu(d->alu, d->size, a, b, &flags);
 
-	virt->get_state(&vcpu->virt, &state); /* rare: devices are read and written by moves */
-	result = alu(d->alu, d->size, a, b, &state.rflags);
-	virt->set_state(&vcpu->virt, &state);
+	virt->set_rflags(&vcpu->virt, flags);
 	return result;
 }
 

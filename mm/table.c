@@ -107,14 +107,15 @@ void table_flush(struct mmu_held held)
 	}
 }
 
-static bool table_is_blank(const struct mmu *mmu, const struct table *table)
+/* Entries that are not empty, counted. */
+static unsigned int count_entries(const struct mmu *mmu, const struct table *table)
 {
-	uint64_t all = 0;
+	unsigned int count = 0;
 
 	for (unsigned int i = 0; i < SPTE_PER_TABLE; i++) {
-		all |= table_get(mmu, table, i).v;
+		count += !spte_is_empty(table_get(mmu, table, i));
 	}
-	return all == 0;
+	return count;
 }
 
 static bool leaf_is_owned(const struct change *c, spte_t leaf)
@@ -243,7 +244,7 @@ static int check_old_table(const struct change *c)
 
 	if (PARTITION_DATA_BUG_ON(bug, !child, RULE_I14, OLD_PLACE(c),
 				  .text = "an SPTE points at something that is not its table") ||
-	    PARTITION_BUG_ON(bug, child->count != 0 || !table_is_blank(c->mmu, child), RULE_I5,
+	    PARTITION_BUG_ON(bug, child->count != 0 || count_entries(c->mmu, child) != 0, RULE_I5,
 			     OLD_PLACE(c), .text = "a table is unlinked before it is empty")) {
 		return -EIO;
 	}
@@ -427,14 +428,12 @@ static int zap_child(struct mmu_held held, struct table *table, unsigned int ind
 		     gfn_t start, gfn_t end)
 {
 	struct table *child = table_child(held.mmu, table, index, spte);
-	gfn_t first = table_entry_gfn(table, index);
-	bool whole;
+	struct bug_state *bug = held.mmu->config.bug;
 	int error;
 
-	if (PARTITION_DATA_BUG_ON(held.mmu->config.bug, !child, RULE_I14,
-				  .view = role_view(table->role),
+	if (PARTITION_DATA_BUG_ON(bug, !child, RULE_I14, .view = role_view(table->role),
 				  .level = role_level(table->role), .has_gfn = true,
-				  .gfn = first.v, .spte = spte.v,
+				  .gfn = table_entry_gfn(table, index).v, .spte = spte.v,
 				  .sptep = table_sptep(held.mmu, table, index).v,
 				  .text = "an SPTE points at something that is not its table")) {
 		return -EIO;
@@ -443,9 +442,14 @@ static int zap_child(struct mmu_held held, struct table *table, unsigned int ind
 	if (error) {
 		return error;
 	}
-	whole = start.v <= first.v && end.v >= first.v + level_frames(role_level(table->role));
-	/* An emptied table whose count is not 0 is caught by the store's own check (I5). */
-	return whole || child->count == 0 ? table_store(held, table, index, (spte_t){ 0 }) : 0;
+	if (PARTITION_BUG_ON(bug, child->count != count_entries(held.mmu, child), RULE_I5,
+			     .view = role_view(child->role), .level = role_level(child->role),
+			     .has_gfn = true, .gfn = child->gfn.v, .spte = spte.v,
+			     .sptep = table_sptep(held.mmu, table, index).v,
+			     .text = "a table's count and its entries differ")) {
+		return -EIO;
+	}
+	return child->count == 0 ? table_store(held, table, index, (spte_t){ 0 }) : 0;
 }
 
 /*

@@ -122,6 +122,8 @@ struct virt_ops {
 	/* Parts of the state that handlers need on exit paths. */
 	uint64_t (*get_rsp)(struct virt_vcpu *vcpu);
 	uint64_t (*get_rflags)(struct virt_vcpu *vcpu);
+	void (*set_rsp)(struct virt_vcpu *vcpu, uint64_t rsp);
+	void (*set_rflags)(struct virt_vcpu *vcpu, uint64_t rflags); /* emulated arithmetic flags */
 	void (*get_paging)(struct virt_vcpu *vcpu, struct virt_paging *paging);
 	void (*get_segment)(struct virt_vcpu *vcpu, enum segment which, struct segment_state *out);
 

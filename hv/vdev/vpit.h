@@ -38,7 +38,7 @@ struct vpit_channel {
 	uint16_t latch;
 	uint32_t count; /* 1-65536 (10000 in BCD): what was written, 0 meaning the maximum */
 	uint32_t triggered_count; /* modes 1 and 5: in `count` from the next trigger on */
-	uint64_t start;		  /* tick at which `count` is loaded; may be ahead, see vpit_channel.c */
+	uint64_t start; /* tick at which `count` is loaded; may be ahead, see vpit_channel.c */
 	uint64_t held;
 };
 

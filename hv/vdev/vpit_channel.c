@@ -10,12 +10,13 @@
 #define STATUS_OUT BIT(7)
 #define STATUS_NULL_COUNT BIT(6)
 
+/* Modes 2 and 3, which begin anew by themselves. */
 bool vpit_is_periodic(const struct vpit_channel *channel)
 {
 	return channel->mode == VPIT_RATE || channel->mode == VPIT_SQUARE;
 }
 
-/* In these modes the gate's rising edge starts the count, not the write. */
+/* Modes 1 and 5: the gate's rising edge starts the count, not the write. */
 bool vpit_is_triggered(const struct vpit_channel *channel)
 {
 	return channel->mode == VPIT_ONE_SHOT || channel->mode == VPIT_HARDWARE_STROBE;
@@ -32,6 +33,7 @@ static uint64_t elapsed(const struct vpit_channel *channel, uint64_t ticks)
 	return channel->running ? ticks - channel->start : channel->held;
 }
 
+/* True while an earlier period still runs that a new count has to wait for. */
 bool vpit_starts_later(const struct vpit_channel *channel, uint64_t ticks)
 {
 	return channel->running && channel->start > ticks;
@@ -71,6 +73,7 @@ static uint32_t current_count(const struct vpit_channel *channel, uint64_t ticks
 	return (uint32_t)(channel->count + modulus(channel) - passed) % modulus(channel);
 }
 
+/* The level of OUT at `ticks`. */
 bool vpit_output(const struct vpit_channel *channel, uint64_t ticks)
 {
 	uint64_t passed;
@@ -108,7 +111,13 @@ static uint16_t to_register(const struct vpit_channel *channel, uint32_t count)
 			  count / 1000 % 10 << 12);
 }
 
-/* The inverse; 0 is the maximum. */
+/* The counter as it would be read at `ticks`. */
+uint16_t vpit_current(const struct vpit_channel *channel, uint64_t ticks)
+{
+	return to_register(channel, current_count(channel, ticks));
+}
+
+/* The inverse of to_register(); 0 is the maximum. */
 static uint32_t from_register(const struct vpit_channel *channel, uint16_t word)
 {
 	uint32_t count = word;
@@ -122,7 +131,7 @@ static uint32_t from_register(const struct vpit_channel *channel, uint16_t word)
 	return count == 0 ? modulus(channel) : count;
 }
 
-/* A complete count was written. */
+/* A complete count was written at `ticks`: takes effect as the mode says. */
 void vpit_load(struct vpit_channel *channel, uint16_t word, uint64_t ticks)
 {
 	uint64_t boundary = ticks;
@@ -146,7 +155,7 @@ void vpit_load(struct vpit_channel *channel, uint16_t word, uint64_t ticks)
 	channel->running = channel->gate;
 }
 
-/* Only channel 2 has a gate that moves. */
+/* The gate is now high or low. Only channel 2 has one that moves. */
 void vpit_set_gate(struct vpit_channel *channel, bool gate, uint64_t ticks)
 {
 	bool rising = gate && !channel->gate;
@@ -175,6 +184,7 @@ void vpit_set_gate(struct vpit_channel *channel, bool gate, uint64_t ticks)
 	channel->running = gate;
 }
 
+/* Counter latch command: holds the count until it is read; a second one is ignored. */
 void vpit_latch_count(struct vpit_channel *channel, uint64_t ticks)
 {
 	if (channel->latched != 0) {
@@ -184,6 +194,7 @@ void vpit_latch_count(struct vpit_channel *channel, uint64_t ticks)
 	channel->latched = channel->access == 3 ? 2 : 1;
 }
 
+/* The status half of the read-back command, likewise. */
 void vpit_latch_status(struct vpit_channel *channel, uint64_t ticks)
 {
 	if (channel->status_latched) {
@@ -199,4 +210,3 @@ void vpit_latch_status(struct vpit_channel *channel, uint64_t ticks)
 		channel->status |= (uint8_t)STATUS_NULL_COUNT;
 	}
 }
-

@@ -129,6 +129,16 @@ uint64_t svm_get_rflags(struct virt_vcpu *vcpu)
 	return svm_vmcb(vcpu)->save.rflags;
 }
 
+void svm_set_rsp(struct virt_vcpu *vcpu, uint64_t rsp)
+{
+	svm_vmcb(vcpu)->save.rsp = rsp;
+}
+
+void svm_set_rflags(struct virt_vcpu *vcpu, uint64_t rflags)
+{
+	svm_vmcb(vcpu)->save.rflags = rflags;
+}
+
 static uint64_t guest_cr0(struct virt_vcpu *vcpu)
 {
 	return svm_vmcb(vcpu)->save.cr0 | vcpu->scratch[SVM_CR0_CACHE];

@@ -66,6 +66,8 @@ void svm_set_rip(struct virt_vcpu *vcpu, uint64_t rip);
 bool svm_interrupts_enabled(struct virt_vcpu *vcpu);
 uint64_t svm_get_rsp(struct virt_vcpu *vcpu);
 uint64_t svm_get_rflags(struct virt_vcpu *vcpu);
+void svm_set_rsp(struct virt_vcpu *vcpu, uint64_t rsp);
+void svm_set_rflags(struct virt_vcpu *vcpu, uint64_t rflags);
 void svm_get_paging(struct virt_vcpu *vcpu, struct virt_paging *paging);
 void svm_get_segment(struct virt_vcpu *vcpu, enum segment which, struct segment_state *out);
 void svm_set_crs(struct virt_vcpu *vcpu, const struct virt_paging *paging, const uint64_t *pdpte);

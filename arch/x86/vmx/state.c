@@ -65,6 +65,20 @@ uint64_t vmx_get_rflags(struct virt_vcpu *vcpu)
 	return vmcs_read_natural(VMCS_GUEST_RFLAGS);
 }
 
+/* virt_ops.set_rsp */
+void vmx_set_rsp(struct virt_vcpu *vcpu, uint64_t rsp)
+{
+	(void)vcpu;
+	vmcs_write_natural(VMCS_GUEST_RSP, rsp);
+}
+
+/* virt_ops.set_rflags */
+void vmx_set_rflags(struct virt_vcpu *vcpu, uint64_t rflags)
+{
+	(void)vcpu;
+	vmcs_write_natural(VMCS_GUEST_RFLAGS, rflags);
+}
+
 /* CR0 as the guest sees it. */
 uint64_t vmx_guest_cr0(void)
 {

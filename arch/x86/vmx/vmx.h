@@ -74,6 +74,8 @@ void vmx_keep_event(struct virt_vcpu *vcpu, bool nmi_unblocked);
 void vmx_set_rip(struct virt_vcpu *vcpu, uint64_t rip);
 uint64_t vmx_get_rsp(struct virt_vcpu *vcpu);
 uint64_t vmx_get_rflags(struct virt_vcpu *vcpu);
+void vmx_set_rsp(struct virt_vcpu *vcpu, uint64_t rsp);
+void vmx_set_rflags(struct virt_vcpu *vcpu, uint64_t rflags);
 uint64_t vmx_guest_cr0(void);
 bool vmx_in_64_bit_code(void);
 void vmx_get_paging(struct virt_vcpu *vcpu, struct virt_paging *paging);

@@ -138,7 +138,7 @@ void attack_device(void)
 void attack_storm(void)
 {
 	uint32_t vector = STORM_FIRST + (uint32_t)below(STORM_COUNT);
-	lapic_timer_start((uint8_t)vector, LVT_PERIODIC, 1 + (uint32_t)below(one_in(2) ? 10 : 50000));
+	lapic_timer_start((uint8_t)vector, LVT_PERIODIC, (uint32_t)(one_in(16) ? 1 + below(10) : 3000 + below(50000)));
 	for (unsigned int i = 0; i < 50; i++) {
 		for (uint64_t n = below(6); n; n--) {
 			lapic_self_ipi((uint8_t)(STORM_FIRST + below(STORM_COUNT)));
