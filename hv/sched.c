@@ -183,7 +183,7 @@ static void arm_for(struct sched_cpu *cpu, struct vcpu *vcpu, uint64_t slice_end
 	}
 	if (virt_caps.deadline_timer) {
 		virt->set_deadline(&vcpu->virt, guest);
-	} else {
+	} else if (guest > rdtsc()) { /* what is due runs before the guest does */
 		next = MIN(next, guest);
 	}
 	if (next != UINT64_MAX) {

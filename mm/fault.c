@@ -19,30 +19,19 @@
 /* MMIO SPTEs are a convenience: none is made when less than this part of the pool is left. */
 #define MMIO_POOL_SHARE 8
 
-/*
- * The table at which the walk to `frame` ends, and the entry that it found there: a leaf, an
- * MMIO SPTE or nothing. NULL when the partition was found bugged on the way.
- */
-static struct table *descend(struct mmu *mmu, const struct mmu_root *root, gfn_t frame,
-			     spte_t *spte)
+/* descend() from the root. NULL when the partition was found bugged on the way. */
+static struct table *descend_from_root(struct mmu *mmu, const struct mmu_root *root, gfn_t frame,
+				       spte_t *spte)
 {
-	struct table *table = mmu->last_table;
-	unsigned int level = 1;
+	struct table *table = root->table;
 
-	/* A table is what the last fault left it only if state, whole role and gfn say so. */
-	if (!table || table->state != TABLE_LINKED ||
-	    table->role != root->table->role - (SPTE_LEVELS - 1) ||
-	    table->gfn.v != level_align(frame, 2).v) {
-		table = root->table;
-		level = SPTE_LEVELS;
-	}
-	for (;;) {
+	for (unsigned int level = SPTE_LEVELS;; level--) {
 		unsigned int index = level_index(frame, level);
 		struct table *child;
 
 		*spte = table_get(mmu, table, index);
 		if (!spte_is_table(*spte, level)) {
-			break;
+			return table;
 		}
 		child = table_child(mmu, table, index, *spte);
 		if (PARTITION_DATA_BUG_ON(mmu->config.bug, !child, RULE_I14,
@@ -53,12 +42,29 @@ static struct table *descend(struct mmu *mmu, const struct mmu_root *root, gfn_t
 			return NULL;
 		}
 		table = child;
-		level--;
+		if (level == 2) {
+			mmu->last_table = table;
+		}
 	}
-	if (level == 1) {
-		mmu->last_table = table;
+}
+
+/*
+ * The table at which the walk to `frame` ends, and the entry that it found there: a leaf, an
+ * MMIO SPTE or nothing. NULL when the partition was found bugged on the way. The table of
+ * the last fault is it when its state, its whole role and its gfn say so.
+ */
+static inline struct table *descend(struct mmu *mmu, const struct mmu_root *root, gfn_t frame,
+				    spte_t *spte)
+{
+	struct table *table = mmu->last_table;
+
+	if (likely(table && table->state == TABLE_LINKED &&
+		   table->role == root->table->role - (SPTE_LEVELS - 1) &&
+		   table->gfn.v == level_align(frame, 2).v)) {
+		*spte = table_get(mmu, table, level_index(frame, 1));
+		return table;
 	}
-	return table;
+	return descend_from_root(mmu, root, frame, spte);
 }
 
 /* Frees tables that were never linked. */
@@ -181,15 +187,12 @@ static bool walk_is_broken(const struct mmu *mmu, const struct mmu_root *root, g
 static int fill_leaf(struct mmu_held held, const struct memslot *slot, gfn_t frame,
 		     struct table *table, unsigned int *level)
 {
-	struct mmu *mmu = held.mmu;
 	unsigned int found = role_level(table->role);
 	gfn_t first;
 
 	*level = found == 1 ? 1 : MIN(found, memslot_level(slot, frame));
 	first = level_align(frame, *level);
-	return install(held, table, first, *level,
-		       spte_leaf(mmu->config.format, memslot_pfn(slot, first), *level,
-				 memslot_rights(slot), slot->id));
+	return install(held, table, first, *level, memslot_leaf(slot, first, *level));
 }
 
 static void count_fixed(struct mmu_stats *stats, unsigned int level)

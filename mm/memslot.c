@@ -134,6 +134,10 @@ void memslots_with(struct memslots *new, const struct memslots *old,
 	if (limits->large_1g) {
 		slot.large[1] = large_range(&slot, 3);
 	}
+	for (unsigned int level = 1; level <= SPTE_LEAF_LEVELS; level++) {
+		slot.leaf[level - 1] = spte_leaf(limits->format, pfn(0), level,
+						 memslot_rights(&slot), slot.id);
+	}
 	for (; i < old->count && old->slot[i].gfn.v < slot.gfn.v; i++) {
 		new->slot[i] = old->slot[i];
 	}

@@ -45,6 +45,7 @@ struct memslot {
 	uint32_t id;
 	uint32_t flags;
 	struct memslot_large large[SPTE_LEAF_LEVELS - 1]; /* levels 2 and 3 */
+	spte_t leaf[SPTE_LEAF_LEVELS]; /* a leaf of this slot by level, but for its pfn */
 };
 
 struct memslots {
@@ -61,6 +62,7 @@ struct memslot_limits {
 	uint64_t gfn_end; /* gfns that the tables and the guest can reach */
 	uint64_t pfn_end;
 	bool large_1g;
+	const struct spte_format *format;
 };
 
 static inline bool memslot_covers(const struct memslot *slot, gfn_t frame)
@@ -78,6 +80,12 @@ static inline pfn_t memslot_pfn(const struct memslot *slot, gfn_t frame)
 static inline unsigned int memslot_rights(const struct memslot *slot)
 {
 	return slot->flags & MEMSLOT_READ_ONLY ? SPTE_READ | SPTE_EXECUTE : SPTE_RIGHTS_ALL;
+}
+
+/* The leaf that maps `frame`, aligned to the level, as far as the slot allows. */
+static inline spte_t memslot_leaf(const struct memslot *slot, gfn_t frame, unsigned int level)
+{
+	return (spte_t){ slot->leaf[level - 1].v | pfn_to_hpa(memslot_pfn(slot, frame)).v };
 }
 
 /* The largest level whose leaf over `frame` stays in the slot and is aligned in both (I12). */

@@ -67,6 +67,7 @@ int mmu_init(struct mmu *mmu, const struct mmu_config *config)
 	mmu->slot_limits.pfn_end = BIT(config->maxphyaddr - PAGE_SHIFT);
 	mmu->slot_limits.gfn_end = MIN(mmu->slot_limits.pfn_end, level_frames(SPTE_LEVELS + 1));
 	mmu->slot_limits.large_1g = config->large_1g;
+	mmu->slot_limits.format = config->format;
 	mmu->pool_start = hpa_to_pfn(ptr_to_hpa(pool->base));
 	mmu->retired_tables = TABLE_END;
 	list_init(&mmu->roots);

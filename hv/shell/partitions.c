@@ -158,6 +158,9 @@ static void show_life(const struct partition_entry *entry)
 		    (unsigned long long)partition->devices.ports.unclaimed_writes,
 		    (unsigned long long)partition->devices.mmio.unclaimed_reads,
 		    (unsigned long long)partition->devices.mmio.unclaimed_writes);
+	shell_print("           the last ones: port 0x%llx, address 0x%llx\n",
+		    (unsigned long long)partition->devices.ports.last_unclaimed,
+		    (unsigned long long)partition->devices.mmio.last_unclaimed);
 	shell_print("msr        %llu accesses to unknown ones refused:",
 		    (unsigned long long)partition->msrs.denied_accesses);
 	for (unsigned int i = 0; i < partition->msrs.denied_count; i++) {

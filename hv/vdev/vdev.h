@@ -60,7 +60,8 @@ static inline uint64_t vdev_deadline(const struct vdev_host *host, uint64_t tick
 {
 	uint64_t deadline = mul_div(ticks, host->tsc_hz, hz);
 
-	return vdev_ticks(host, deadline, hz) < ticks ? deadline + 1 : deadline;
+	/* The quotient was rounded down, or saturated at VTIMER_NEVER. */
+	return vdev_ticks(host, deadline, hz) < ticks ? MAX(deadline + 1, deadline) : deadline;
 }
 
 /* Periodic timers ask for a wake-up this often at most, however short the guest's period is. */

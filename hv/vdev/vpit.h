@@ -23,7 +23,7 @@ enum vpit_mode {
 };
 
 struct vpit_channel {
-	uint8_t mode;	/* 0-5 */
+	uint8_t mode;	/* enum vpit_mode */
 	uint8_t access; /* 1 low byte, 2 high byte, 3 both */
 	bool bcd;
 	bool gate;

@@ -408,7 +408,7 @@ static void test_audit_finds_each_rule(void **state)
 			current.mmu.view_root[0]->refcount = 0;
 			break;
 		case 1:
-			current.mmu.roots.next = &current.mmu.roots + 1;
+			current.mmu.roots.next = (struct list_node *)0x1000;
 			break;
 		case 2:
 			table->role ^= (uint32_t)FIELD_PREP(ROLE_VIEW, 3);

@@ -5,9 +5,8 @@
  */
 /* sources: hv/vdev/vdevs.c hv/vdev/bus.c hv/vdev/vlapic.c hv/vdev/vlapic_registers.c */
 /* sources: hv/vdev/vlapic_timer.c hv/vdev/vlapic_msr.c hv/vdev/vioapic.c hv/vdev/vpic.c */
-/* sources: hv/vdev/vpit.c hv/vdev/vpit_channel.c hv/vdev/vuart.c hv/vdev/vrtc.c
- * hv/vdev/vrtc_calendar.c */
-/* sources: hv/vdev/vpm.c hv/vdev/vboard.c lib/mul_div.c */
+/* sources: hv/vdev/vpit.c hv/vdev/vpit_channel.c hv/vdev/vuart.c hv/vdev/vrtc.c */
+/* sources: hv/vdev/vrtc_calendar.c hv/vdev/vpm.c hv/vdev/vboard.c lib/mul_div.c */
 #include "tests/unit/fake_vdev.h"
 
 #include "hv/vdev/vdevs.h"

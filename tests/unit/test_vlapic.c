@@ -112,6 +112,42 @@ static void priorities(void **state)
 	assert_int_equal(fake.eois, 0);
 }
 
+/* SDM: PPR is the TPR when its class is not below that of the ISR, else that class. */
+static void processor_priority(void **state)
+{
+	static const struct {
+		uint8_t tpr;
+		uint8_t in_service;
+		uint8_t ppr;
+	} rows[] = { { 0x00, 0x41, 0x40 }, { 0x2f, 0x41, 0x40 }, { 0x3f, 0x4f, 0x40 },
+		     { 0x40, 0x4f, 0x40 }, { 0x45, 0x41, 0x45 }, { 0x50, 0x4f, 0x50 },
+		     { 0xff, 0x10, 0xff }, { 0x07, 0x10, 0x10 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		vlapic_set_tpr(&apic, 0);
+		vlapic_accept(&apic, APIC_FIXED, rows[i].in_service, false);
+		assert_true(vlapic_take(&apic, rows[i].in_service));
+		vlapic_set_tpr(&apic, rows[i].tpr);
+		assert_int_equal(rd(VLAPIC_PPR), rows[i].ppr);
+		vlapic_eoi(&apic);
+		assert_int_equal(rd(VLAPIC_PPR), rows[i].tpr);
+	}
+}
+
+/* The vCPU takes what it was offered although something more urgent came meanwhile. */
+static void lower_one_taken(void **state)
+{
+	(void)state;
+	vlapic_accept(&apic, APIC_FIXED, 0x31, false);
+	vlapic_accept(&apic, APIC_FIXED, 0xe1, false);
+	assert_true(vlapic_take(&apic, 0x31));
+	assert_int_equal(vlapic_pending(&apic), 0xe1);
+	assert_true(vlapic_take(&apic, 0xe1));
+	vlapic_eoi(&apic);
+	assert_int_equal(rd(VLAPIC_PPR), 0x30);
+}
+
 static void all_vectors_in_order(void **state)
 {
 	(void)state;
@@ -284,6 +320,12 @@ static void one_shot(void **state)
 	assert_int_equal(served(10 * MS, US, 0x40), 1);
 	assert_true(fake.timers[VTIMER_LAPIC] == VTIMER_NEVER);
 	assert_int_equal(fake.wakeups, 1);
+	/* Expired while masked: unmasking brings nothing. */
+	wr(VLAPIC_LVT_TIMER, 0x10040);
+	wr(VLAPIC_INITIAL_COUNT, 1000);
+	fake_pass(MS, timer_due, &apic);
+	wr(VLAPIC_LVT_TIMER, 0x40);
+	assert_int_equal(served(MS, US, 0x40), 0);
 }
 
 static void dividers(void **state)
@@ -351,6 +393,34 @@ static void hostile_period(void **state)
 	assert_in_range(fake.wakeups, 1000, VDEV_WAKEUPS_MAX_HZ + 1);
 	assert_int_equal(vlapic_pending(&apic), 0x40);
 	assert_int_equal(rd(VLAPIC_CURRENT_COUNT), 1);
+}
+
+/* TSCs slower than the timer's clock, and of an odd frequency: neither early nor late. */
+static void other_tsc_frequencies(void **state)
+{
+	static const uint64_t frequencies[] = { 10000000, 99999999, 2893299000, 5000000001 };
+
+	for (size_t i = 0; i < ARRAY_COUNT(frequencies); i++) {
+		uint64_t hz = frequencies[i];
+		uint64_t start;
+
+		setup(state);
+		host.tsc_hz = hz;
+		fake.now = hz * 86400 * 100; /* up for 100 days */
+		start = fake.now;
+		wr(VLAPIC_DIVIDE, 0xb);
+		wr(VLAPIC_LVT_TIMER, 0x40);
+		wr(VLAPIC_INITIAL_COUNT, 100000); /* 1 ms */
+		assert_in_range(fake.timers[VTIMER_LAPIC] - start, hz / 1000 - hz / 1000000 - 1,
+				hz / 1000 + hz / 1000000 + 1);
+		fake_pass(hz / 500, timer_due, &apic);
+		assert_int_equal(vlapic_pending(&apic), 0x40);
+		assert_int_equal(fake.wakeups, 1);
+		wr(VLAPIC_LVT_TIMER, 0x20040);
+		wr(VLAPIC_INITIAL_COUNT, 7);
+		fake_pass(hz / 10, timer_due, &apic);
+		assert_true(fake.wakeups <= VDEV_WAKEUPS_MAX_HZ / 10 + 2);
+	}
 }
 
 static void tsc_deadline(void **state)
@@ -520,6 +590,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(starts_in_virtual_wire_mode),
 		TEST(priorities),
+		TEST(processor_priority),
+		TEST(lower_one_taken),
 		TEST(all_vectors_in_order),
 		TEST(level_eoi_is_broadcast),
 		TEST(software_disable),
@@ -531,6 +603,7 @@ int main(void)
 		TEST(dividers),
 		TEST(periodic),
 		TEST(hostile_period),
+		TEST(other_tsc_frequencies),
 		TEST(tsc_deadline),
 		TEST(modes_of_the_base_msr),
 		TEST(x2apic_registers),

@@ -7,6 +7,8 @@
 ; With GIF = 0 nothing can come in, not even an NMI, so GS and TR may be the guest's for a
 ; while. IF = 1 meanwhile: with V_INTR_MASKING it is the host's IF that lets a physical
 ; interrupt end the guest's run. RAX, RSP, RIP and RFLAGS are in the VMCB.
+;
+; And svm_host_tpr_clear(): TPR = 0.
 
 bits 64
 section .text
@@ -73,4 +75,10 @@ svm_run:
 	pop	r12
 	pop	rbp
 	pop	rbx
+	ret
+
+global svm_host_tpr_clear:function
+svm_host_tpr_clear:
+	xor	eax, eax
+	mov	cr8, rax
 	ret

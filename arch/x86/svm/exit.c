@@ -11,8 +11,8 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/svm/svm.h"
 
-#define EXCEPTIONS_CONTRIBUTORY                                                                    \
-	(BIT(VECTOR_DE) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP) |      \
+#define EXCEPTIONS_CONTRIBUTORY                                                               \
+	(BIT(VECTOR_DE) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP) | \
 	 BIT(VECTOR_CP) | BIT(VECTOR_HV) | BIT(VECTOR_VC))
 
 static uint64_t event_make(uint64_t type, uint8_t vector)
@@ -27,8 +27,7 @@ static bool makes_double_fault(uint64_t first, uint8_t second)
 	uint64_t vector = FIELD_GET(VMCB_EVENT_VECTOR, first);
 	bool contributory = (BIT(second) & EXCEPTIONS_CONTRIBUTORY) != 0;
 
-	if (!(first & VMCB_EVENT_V) ||
-	    FIELD_GET(VMCB_EVENT_TYPE, first) != VMCB_EVENT_EXCEPTION) {
+	if (!(first & VMCB_EVENT_V) || FIELD_GET(VMCB_EVENT_TYPE, first) != VMCB_EVENT_EXCEPTION) {
 		return false;
 	}
 	if (vector == VECTOR_DF || vector == VECTOR_PF) {
@@ -111,8 +110,8 @@ static void prepare_entry(struct virt_vcpu *vcpu, struct vmcb *vmcb)
 	control->tlb_control = VMCB_TLB_KEEP;
 	/* Looked at first because it is rare. Acquire: what whoever set it changed is seen. */
 	if (vcpu->flush && __atomic_exchange_n(&vcpu->flush, false, __ATOMIC_ACQUIRE)) {
-		control->tlb_control = svm_features.flush_by_asid ? VMCB_TLB_FLUSH_ASID :
-								    VMCB_TLB_FLUSH_ALL;
+		control->tlb_control =
+			svm_features.flush_by_asid ? VMCB_TLB_FLUSH_ASID : VMCB_TLB_FLUSH_ALL;
 	}
 	if (svm_take_flush_all()) {
 		control->tlb_control = VMCB_TLB_FLUSH_ALL;
@@ -179,8 +178,8 @@ static void decode_io(const struct vmcb *vmcb, struct exit *exit)
 {
 	uint64_t info = vmcb->control.exitinfo1;
 	uint8_t address_size = (uint8_t)(FIELD_GET(IOIO_ADDRESS_SIZE, info) << 1);
-	uint8_t segment = svm_features.decode_assists ? (uint8_t)FIELD_GET(IOIO_SEGMENT, info) :
-							SEGMENT_DS;
+	uint8_t segment =
+		svm_features.decode_assists ? (uint8_t)FIELD_GET(IOIO_SEGMENT, info) : SEGMENT_DS;
 
 	exit->kind = EXIT_IO;
 	exit->instruction_length = length_to(vmcb, vmcb->control.exitinfo2);
@@ -322,8 +321,7 @@ static void decode_exit(struct virt_vcpu *vcpu, struct vmcb *vmcb, struct exit *
 	exit->raw_reason = (uint32_t)vmcb->control.exitcode;
 	exit->raw_info = vmcb->control.exitinfo1;
 	exit->rip = vmcb->save.rip;
-	exit->instruction_length =
-		svm_features.next_rip ? length_to(vmcb, vmcb->control.nrip) : 0;
+	exit->instruction_length = svm_features.next_rip ? length_to(vmcb, vmcb->control.nrip) : 0;
 
 	switch (exit->raw_reason) {
 	case VMEXIT_NPF:
@@ -369,7 +367,7 @@ static void end_offer(struct vmcb *vmcb, struct exit *exit)
 	exit->offer_taken = !(vmcb->control.v_intr & VMCB_V_IRQ);
 	vmcb->control.v_intr &= ~VMCB_V_IRQ;
 	svm_dirty(vmcb, VMCB_CLEAN_TPR);
-	__asm__ volatile("movq %0, %%cr8" : : "r"(UINT64_C(0)));
+	svm_host_tpr_clear();
 }
 
 /* See virt_ops.enter. */

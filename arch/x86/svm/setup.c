@@ -1,110 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The AMD backend's beginnings: what the CPU offers, turning SVM on and off, the permission
- * maps of a partition, a vCPU's VMCB, and the table of functions. Deny by default: a guest
- * instruction or register that is not known to be harmless is intercepted.
+ * The AMD backend's beginnings: the permission maps of a partition, a vCPU's VMCB, making it
+ * current on a CPU, and the table of functions. Deny by default: a guest's instruction or
+ * register that is not known to be harmless is intercepted.
  */
 #include "arch/x86/cpu.h"
-#include "arch/x86/cpuid.h"
 #include "arch/x86/svm/svm.h"
 #include "lib/string.h"
 
-#define CPUID_SVM_LEAF 0x8000000au
-#define SVM_EDX_NP BIT(0)
-#define SVM_EDX_NEXT_RIP BIT(3)
-#define SVM_EDX_VMCB_CLEAN BIT(5)
-#define SVM_EDX_FLUSH_BY_ASID BIT(6)
-#define SVM_EDX_DECODE_ASSISTS BIT(7)
-
-#define INTERCEPTS                                                                                 \
-	(VMCB_INTERCEPT_INTR | VMCB_INTERCEPT_NMI | VMCB_INTERCEPT_INIT |                          \
-	 VMCB_INTERCEPT_CR0_SEL_WRITE | VMCB_INTERCEPT_RDPMC | VMCB_INTERCEPT_CPUID |              \
-	 VMCB_INTERCEPT_INVD | VMCB_INTERCEPT_HLT | VMCB_INTERCEPT_INVLPGA |                       \
-	 VMCB_INTERCEPT_IOIO_PROT | VMCB_INTERCEPT_MSR_PROT | VMCB_INTERCEPT_TASK_SWITCH |         \
+#define INTERCEPTS                                                                         \
+	(VMCB_INTERCEPT_INTR | VMCB_INTERCEPT_NMI | VMCB_INTERCEPT_INIT |                  \
+	 VMCB_INTERCEPT_CR0_SEL_WRITE | VMCB_INTERCEPT_RDPMC | VMCB_INTERCEPT_CPUID |      \
+	 VMCB_INTERCEPT_INVD | VMCB_INTERCEPT_HLT | VMCB_INTERCEPT_INVLPGA |               \
+	 VMCB_INTERCEPT_IOIO_PROT | VMCB_INTERCEPT_MSR_PROT | VMCB_INTERCEPT_TASK_SWITCH | \
 	 VMCB_INTERCEPT_FERR_FREEZE | VMCB_INTERCEPT_SHUTDOWN)
-#define INTERCEPTS2                                                                                \
-	(VMCB_INTERCEPT2_VMRUN | VMCB_INTERCEPT2_VMMCALL | VMCB_INTERCEPT2_VMLOAD |                \
-	 VMCB_INTERCEPT2_VMSAVE | VMCB_INTERCEPT2_STGI | VMCB_INTERCEPT2_CLGI |                    \
-	 VMCB_INTERCEPT2_SKINIT | VMCB_INTERCEPT2_WBINVD | VMCB_INTERCEPT2_MONITOR |               \
-	 VMCB_INTERCEPT2_MWAIT | VMCB_INTERCEPT2_MWAIT_ARMED | VMCB_INTERCEPT2_XSETBV |            \
+#define INTERCEPTS2                                                                     \
+	(VMCB_INTERCEPT2_VMRUN | VMCB_INTERCEPT2_VMMCALL | VMCB_INTERCEPT2_VMLOAD |     \
+	 VMCB_INTERCEPT2_VMSAVE | VMCB_INTERCEPT2_STGI | VMCB_INTERCEPT2_CLGI |         \
+	 VMCB_INTERCEPT2_SKINIT | VMCB_INTERCEPT2_WBINVD | VMCB_INTERCEPT2_MONITOR |    \
+	 VMCB_INTERCEPT2_MWAIT | VMCB_INTERCEPT2_MWAIT_ARMED | VMCB_INTERCEPT2_XSETBV | \
 	 VMCB_INTERCEPT2_RDPRU)
 /* #DB and #AC, or a guest could make the CPU deliver one within the other for ever. */
-#define INTERCEPTS_EXCEPTION                                                                       \
-	((uint32_t)(BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC)))
-
-struct svm_features svm_features;
+#define INTERCEPTS_EXCEPTION ((uint32_t)(BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC)))
 
 /* Per CPU, each written by its own CPU only: the next entry drops the whole TLB. */
 static bool flush_all_pending[MAX_CPUS];
 
 static_assert(offsetof(struct virt_vcpu, regs) == 0 &&
-		       offsetof(struct vcpu_regs, gpr[GPR_R15]) == 15 * 8,
-	       "entry.asm");
-
-/* See virt_ops.cpu_probe. */
-static int svm_cpu_probe(struct virt_caps *caps, struct error_text *error)
-{
-	struct cpuid_result leaf = cpuid_checked(CPUID_SVM_LEAF, 0);
-	uint64_t vm_cr;
-
-	if (!cpuid_has(CPUID_SVM)) {
-		return error_set(error, -ENODEV, "this CPU has no SVM");
-	}
-	/* Where there is no VM_CR nothing can have disabled SVM. */
-	rdmsr_safe(MSR_VM_CR, &vm_cr);
-	if ((vm_cr & VM_CR_SVMDIS) && (vm_cr & VM_CR_LOCK)) {
-		return error_set(error, -ENODEV,
-				 "the firmware has disabled SVM and locked it (VM_CR.SVMDIS, "
-				 "LOCK): enable virtualisation in its set-up");
-	}
-	if (!(leaf.edx & SVM_EDX_NP)) {
-		return error_set(error, -ENODEV, "SVM without nested paging (CPUID 8000000A.EDX.NP)");
-	}
-	if (leaf.ebx < 2) {
-		return error_set(error, -ENODEV, "SVM without an ASID for guests (NASID is %u)",
-				 leaf.ebx);
-	}
-	svm_features = (struct svm_features){
-		.next_rip = (leaf.edx & SVM_EDX_NEXT_RIP) != 0,
-		.decode_assists = (leaf.edx & SVM_EDX_DECODE_ASSISTS) != 0,
-		.flush_by_asid = (leaf.edx & SVM_EDX_FLUSH_BY_ASID) != 0,
-		.clean = (leaf.edx & SVM_EDX_VMCB_CLEAN) ? VMCB_CLEAN_ALL : 0,
-	};
-	*caps = (struct virt_caps){
-		.nested_large_1g = cpuid_has(CPUID_PAGE_1G),
-		.nested_accessed_dirty = true,
-		.instruction_length = svm_features.next_rip,
-		.tagged_tlb = true,
-		.asid_count = leaf.ebx,
-	};
-	return 0;
-}
-
-/* See virt_ops.cpu_enable. `page` is in the direct map; the CPU keeps host state in it. */
-static int svm_cpu_enable(void *page, struct error_text *error)
-{
-	uint64_t vm_cr;
-
-	if (rdmsr_safe(MSR_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS)) {
-		wrmsr_safe(MSR_VM_CR, vm_cr & ~VM_CR_SVMDIS);
-		rdmsr_safe(MSR_VM_CR, &vm_cr);
-		if (vm_cr & VM_CR_SVMDIS) {
-			return error_set(error, -ENODEV, "CPU %u: SVM is disabled (VM_CR.SVMDIS)",
-					 this_cpu()->id);
-		}
-	}
-	if (!wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME)) {
-		return error_set(error, -ENODEV, "CPU %u: refuses EFER.SVME", this_cpu()->id);
-	}
-	wrmsr(MSR_VM_HSAVE_PA, ptr_to_hpa(page).v);
-	return 0;
-}
-
-static void svm_cpu_disable(void)
-{
-	wrmsr(MSR_VM_HSAVE_PA, 0);
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
-}
+		      offsetof(struct vcpu_regs, gpr[GPR_R15]) == 15 * 8,
+	      "entry.asm");
 
 /* Clears both bits (read, write) of an MSR below 2000h or in C0000000h-C0001FFFh. */
 static void msr_pass(uint8_t *map, uint32_t msr)

@@ -15,7 +15,7 @@
 /* Bits whose change leaves wrong translations in the TLB (APM, "TLB Management"). */
 #define CR0_TRANSLATION_BITS (CR0_PE | CR0_WP | CR0_PG)
 
-#define RIGHTS_LOW BITS(7, 0)   /* of SEGMENT_RIGHTS_...: type, S, DPL, P */
+#define RIGHTS_LOW BITS(7, 0)	 /* of SEGMENT_RIGHTS_...: type, S, DPL, P */
 #define RIGHTS_HIGH BITS(15, 12) /* AVL, L, D/B, G */
 #define TR_TYPE_BUSY 2u
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the files of the AMD backend share: setup.c (CPU, tables, a vCPU's beginnings),
- * state.c (reading and changing the guest's state), exit.c (in and out of the guest).
- * Everything of a vCPU is partition-owned: its VMCB is page[0]. In page[1] the CPU keeps
- * what VMRUN does not switch of the host: GS base, TR and the like (VMSAVE, VMLOAD).
+ * What the files of the AMD backend share: probe.c (the CPU), setup.c (maps, a vCPU's
+ * beginnings), state.c (reading and changing the guest's state), exit.c (in and out of the
+ * guest). Everything of a vCPU is partition-owned: its VMCB is page[0]. In page[1] the CPU
+ * keeps what VMRUN does not switch of the host: GS base, TR and the like (VMSAVE, VMLOAD).
  */
 #ifndef ARCH_X86_SVM_SVM_H
 #define ARCH_X86_SVM_SVM_H
@@ -52,6 +52,14 @@ static inline void svm_dirty(struct vmcb *vmcb, uint64_t fields)
  * after; a host NMI that came meanwhile has been handled.
  */
 void svm_run(struct vcpu_regs *regs, uint64_t vmcb, uint64_t host, bool shadow);
+
+/* entry.asm: writes the host's TPR, which is always 0, so that the CPU looks at it again. */
+void svm_host_tpr_clear(void);
+
+/* probe.c */
+int svm_cpu_probe(struct virt_caps *caps, struct error_text *error);
+int svm_cpu_enable(void *page, struct error_text *error);
+void svm_cpu_disable(void);
 
 /* setup.c */
 void svm_set_iret_intercept(struct vmcb *vmcb, bool on);

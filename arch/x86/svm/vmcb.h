@@ -79,12 +79,12 @@
 #define VMCB_CLEAN_I BIT(0)    /* intercepts, TSC offset */
 #define VMCB_CLEAN_IOPM BIT(1) /* addresses of the two permission maps */
 #define VMCB_CLEAN_ASID BIT(2)
-#define VMCB_CLEAN_TPR BIT(3)  /* virtual interrupts */
-#define VMCB_CLEAN_NP BIT(4)   /* nCR3, G_PAT */
-#define VMCB_CLEAN_CRX BIT(5)  /* CR0, CR3, CR4, EFER */
-#define VMCB_CLEAN_DRX BIT(6)  /* DR6, DR7 */
-#define VMCB_CLEAN_DT BIT(7)   /* GDTR, IDTR */
-#define VMCB_CLEAN_SEG BIT(8)  /* CS, DS, SS, ES, CPL */
+#define VMCB_CLEAN_TPR BIT(3) /* virtual interrupts */
+#define VMCB_CLEAN_NP BIT(4)  /* nCR3, G_PAT */
+#define VMCB_CLEAN_CRX BIT(5) /* CR0, CR3, CR4, EFER */
+#define VMCB_CLEAN_DRX BIT(6) /* DR6, DR7 */
+#define VMCB_CLEAN_DT BIT(7)  /* GDTR, IDTR */
+#define VMCB_CLEAN_SEG BIT(8) /* CS, DS, SS, ES, CPL */
 #define VMCB_CLEAN_CR2 BIT(9)
 #define VMCB_CLEAN_LBR BIT(10)
 #define VMCB_CLEAN_ALL BITS(10, 0)
@@ -143,7 +143,7 @@ enum vmexit {
 #define IOIO_IN BIT(0)
 #define IOIO_STR BIT(2)
 #define IOIO_REP BIT(3)
-#define IOIO_SIZE BITS(6, 4)         /* one bit each for 8, 16, 32: so it is the bytes */
+#define IOIO_SIZE BITS(6, 4)	     /* one bit each for 8, 16, 32: so it is the bytes */
 #define IOIO_ADDRESS_SIZE BITS(9, 7) /* one bit each for 16, 32, 64 */
 #define IOIO_SEGMENT BITS(12, 10)    /* with decode assists */
 #define IOIO_PORT BITS(31, 16)

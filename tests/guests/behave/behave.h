@@ -33,19 +33,19 @@ void detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 enum verdict failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 enum verdict skipped(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-#define EXPECT(condition, ...)                                                                     \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			return failed(__VA_ARGS__);                                                \
-		}                                                                                  \
+#define EXPECT(condition, ...)                      \
+	do {                                        \
+		if (!(condition)) {                 \
+			return failed(__VA_ARGS__); \
+		}                                   \
 	} while (0)
 /* The last ATTEMPT() must have ended in `vector` (with error code 0). */
-#define EXPECT_FAULT(taken, wanted, what)                                                          \
-	do {                                                                                       \
-		int taken_ = (taken);                                                              \
-		EXPECT(taken_ == (wanted), "%s: vector %d, not %d", what, taken_, wanted);         \
-		EXPECT(taken_ == NO_FAULT || fault.error == 0, "%s: error code 0x%llx", what,      \
-		       ull(fault.error));                                                          \
+#define EXPECT_FAULT(taken, wanted, what)                                                     \
+	do {                                                                                  \
+		int taken_ = (taken);                                                         \
+		EXPECT(taken_ == (wanted), "%s: vector %d, not %d", what, taken_, wanted);    \
+		EXPECT(taken_ == NO_FAULT || fault.error == 0, "%s: error code 0x%llx", what, \
+		       ull(fault.error));                                                     \
 	} while (0)
 
 static inline unsigned long long ull(uint64_t value)

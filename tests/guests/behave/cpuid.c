@@ -116,8 +116,8 @@ static enum verdict probe_upper_halves(void)
 /* Leaves that nobody has answer without a fault. */
 static enum verdict probe_unknown_leaves(void)
 {
-	static const uint32_t leaves[] = { 0x200, 0x20000000, 0x4fffffff, 0x80008000, 0x8fffffff,
-					   0xc0000000, 0xffffffff };
+	static const uint32_t leaves[] = { 0x200,      0x20000000, 0x4fffffff, 0x80008000,
+					   0x8fffffff, 0xc0000000, 0xffffffff };
 	for (unsigned int i = 0; i < ARRAY_COUNT(leaves); i++) {
 		cpuid(leaves[i], 0xffffffff);
 	}
@@ -128,12 +128,12 @@ static enum verdict probe_unknown_leaves(void)
 static enum verdict probe_prefixes(void)
 {
 	uint32_t mark = 0, eax = 0, ebx = 0, ecx = 0, edx = 0;
-#define PREFIXED(bytes)                                                                            \
-	mark = 0;                                                                                  \
-	eax = 0;                                                                                   \
-	ecx = 0;                                                                                   \
-	asm volatile(".byte " bytes "0x0f, 0xa2\n\tmov $0x5eed, %4"                               \
-		     : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx), "+S"(mark));                    \
+#define PREFIXED(bytes)                                                         \
+	mark = 0;                                                               \
+	eax = 0;                                                                \
+	ecx = 0;                                                                \
+	asm volatile(".byte " bytes "0x0f, 0xa2\n\tmov $0x5eed, %4"             \
+		     : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx), "+S"(mark)); \
 	EXPECT(eax == cpuid(0, 0).eax && mark == 0x5eed, "prefix " bytes)
 	PREFIXED("0x66,");
 	PREFIXED("0x48,");

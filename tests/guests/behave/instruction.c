@@ -6,15 +6,16 @@
 #include "tests/guests/behave/behave.h"
 
 /* Runs one instruction whose memory operand and registers can do no harm. */
-#define MUST_FAULT_RCX(instruction, rcx, wanted)                                                   \
-	do {                                                                                       \
-		uint64_t memory_[4] = { 0 }, *pointer_ = memory_, rax_ = 0, rcx_ = (rcx), rdx_ = 0; \
-		fault_clear();                                                                     \
-		asm volatile(ATTEMPT(instruction)                                                  \
-			     : "+a"(rax_), "+c"(rcx_), "+d"(rdx_)                                  \
-			     : "D"(pointer_)                                                       \
-			     : "memory", "cc");                                                    \
-		EXPECT_FAULT(fault.vector, wanted, instruction);                                   \
+#define MUST_FAULT_RCX(instruction, rcx, wanted)                                          \
+	do {                                                                              \
+		uint64_t memory_[4] = { 0 }, *pointer_ = memory_, rax_ = 0, rcx_ = (rcx), \
+			 rdx_ = 0;                                                        \
+		fault_clear();                                                            \
+		asm volatile(ATTEMPT(instruction)                                         \
+			     : "+a"(rax_), "+c"(rcx_), "+d"(rdx_)                         \
+			     : "D"(pointer_)                                              \
+			     : "memory", "cc");                                           \
+		EXPECT_FAULT(fault.vector, wanted, instruction);                          \
 	} while (0)
 #define MUST_FAULT(instruction, wanted) MUST_FAULT_RCX(instruction, 0, wanted)
 
@@ -126,10 +127,7 @@ static enum verdict probe_offered(void)
 	asm volatile(ATTEMPT("rdtscp") : "+a"(rax), "+d"(rdx), "+c"(rcx));
 	EXPECT_FAULT(fault.vector, rdtscp ? NO_FAULT : TRAP_UD, "RDTSCP");
 	fault_clear();
-	asm volatile(ATTEMPT("invpcid %0, %1")
-		     :
-		     : "m"(descriptor), "r"(UINT64_C(2))
-		     : "memory");
+	asm volatile(ATTEMPT("invpcid %0, %1") : : "m"(descriptor), "r"(UINT64_C(2)) : "memory");
 	EXPECT_FAULT(fault.vector, invpcid ? NO_FAULT : TRAP_UD, "INVPCID");
 	return PASS;
 }

@@ -30,12 +30,12 @@ static enum verdict probe_unclaimed(void)
 }
 
 /* rax = start before `instruction`, which may use (%rdi); must be `wanted` after it. */
-#define LOAD(instruction, wanted)                                                                  \
-	do {                                                                                       \
-		uint64_t rax_ = UINT64_C(0x1122334455667788), wanted_ = (wanted);                  \
-		asm volatile(instruction : "+a"(rax_) : "D"(HOLE) : "cc", "memory", "r15");               \
-		EXPECT(rax_ == wanted_, instruction ": rax 0x%llx, not 0x%llx", ull(rax_),         \
-		       ull(wanted_));                                                              \
+#define LOAD(instruction, wanted)                                                           \
+	do {                                                                                \
+		uint64_t rax_ = UINT64_C(0x1122334455667788), wanted_ = (wanted);           \
+		asm volatile(instruction : "+a"(rax_) : "D"(HOLE) : "cc", "memory", "r15"); \
+		EXPECT(rax_ == wanted_, instruction ": rax 0x%llx, not 0x%llx", ull(rax_),  \
+		       ull(wanted_));                                                       \
 	} while (0)
 
 static enum verdict probe_loads(void)

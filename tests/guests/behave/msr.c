@@ -33,8 +33,8 @@
 
 static enum verdict probe_unknown(void)
 {
-	static const uint32_t unknown[] = { 0x4567, 0x2000, 0x3fffffff, 0xc0001234, 0xc0012345,
-					    0xdeadbeef, 0xffffffff };
+	static const uint32_t unknown[] = { 0x4567,	0x2000,	    0x3fffffff, 0xc0001234,
+					    0xc0012345, 0xdeadbeef, 0xffffffff };
 	uint64_t value;
 	for (unsigned int i = 0; i < ARRAY_COUNT(unknown); i++) {
 		EXPECT(try_rdmsr(unknown[i], &value) == TRAP_GP && fault.error == 0,

@@ -46,9 +46,9 @@ static enum verdict probe_register(void)
 static enum verdict probe_prefixes(void)
 {
 	uint64_t mark = 0, rax = 0;
-	asm volatile(".byte 0x48, 0xed\n\t"	 /* rex.w in eax, dx */
+	asm volatile(".byte 0x48, 0xed\n\t"	  /* rex.w in eax, dx */
 		     ".byte 0x2e, 0x3e, 0xec\n\t" /* cs ds in al, dx */
-		     ".byte 0xf3, 0xee\n\t"	 /* rep out dx, al: the prefix means nothing */
+		     ".byte 0xf3, 0xee\n\t"	  /* rep out dx, al: the prefix means nothing */
 		     ".byte 0x66, 0x40, 0xef\n\t" /* out dx, ax */
 		     "add $5, %0"
 		     : "+S"(mark), "+a"(rax)
@@ -84,21 +84,21 @@ static bool window_is(uint64_t start, uint64_t size)
 	return true;
 }
 
-#define INS_CASE(instruction, count, start, size, step)                                            \
-	do {                                                                                       \
-		memset(window_frames, 0x33, sizeof(window_frames));                                \
-		uint64_t rdi_ = WINDOW_VA + (start), rcx_ = (count);                               \
-		asm volatile(instruction "\n\tcld"                                                 \
-			     : "+D"(rdi_), "+c"(rcx_)                                              \
-			     : "d"(FREE_PORT)                                                      \
-			     : "memory");                                                          \
-		uint64_t low_ = (step) < 0 ? (start) + 4 - (uint64_t)(size) : (start);             \
-		if (!window_is(low_, (size))) {                                                    \
-			return FAIL;                                                               \
-		}                                                                                  \
-		EXPECT(rcx_ == 0, instruction " leaves rcx %llu", ull(rcx_));                      \
-		EXPECT(rdi_ == WINDOW_VA + (start) + (uint64_t)(int64_t)(step),                    \
-		       instruction " leaves rdi 0x%llx", ull(rdi_));                               \
+#define INS_CASE(instruction, count, start, size, step)                                \
+	do {                                                                           \
+		memset(window_frames, 0x33, sizeof(window_frames));                    \
+		uint64_t rdi_ = WINDOW_VA + (start), rcx_ = (count);                   \
+		asm volatile(instruction "\n\tcld"                                     \
+			     : "+D"(rdi_), "+c"(rcx_)                                  \
+			     : "d"(FREE_PORT)                                          \
+			     : "memory");                                              \
+		uint64_t low_ = (step) < 0 ? (start) + 4 - (uint64_t)(size) : (start); \
+		if (!window_is(low_, (size))) {                                        \
+			return FAIL;                                                   \
+		}                                                                      \
+		EXPECT(rcx_ == 0, instruction " leaves rcx %llu", ull(rcx_));          \
+		EXPECT(rdi_ == WINDOW_VA + (start) + (uint64_t)(int64_t)(step),        \
+		       instruction " leaves rdi 0x%llx", ull(rdi_));                   \
 	} while (0)
 
 /* Frames in reverse order, so that a copy that follows gpas instead of gvas is seen. */
@@ -179,10 +179,7 @@ static enum verdict probe_string_prefixes(void)
 	asm volatile(".byte 0x64; outsb" : "+S"(rsi) : "d"(UART_SCRATCH) : "memory");
 	EXPECT(in8(UART_SCRATCH) == 0x2b, "FS: 0x%x", in8(UART_SCRATCH));
 	wrmsr(0xc0000100, 0);
-	asm volatile(".byte 0x67; rep insb"
-		     : "+D"(rdi), "+c"(rcx)
-		     : "d"(UART_SCRATCH)
-		     : "memory");
+	asm volatile(".byte 0x67; rep insb" : "+D"(rdi), "+c"(rcx) : "d"(UART_SCRATCH) : "memory");
 	EXPECT(rdi == (uintptr_t)bytes + 11, "67h: rdi 0x%llx", ull(rdi));
 	EXPECT((uint32_t)rcx == 0, "67h: rcx 0x%llx", ull(rcx));
 	EXPECT(bytes[8] == 0x2b && bytes[10] == 0x2b && bytes[11] == 0, "memory 0x%x 0x%x",

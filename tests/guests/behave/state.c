@@ -152,12 +152,8 @@ static enum verdict probe_memory(void)
 }
 
 const struct probe state_probes[] = {
-	{ "state-general", probe_general },
-	{ "state-sse", probe_sse },
-	{ "state-avx", probe_avx },
-	{ "state-x87", probe_x87 },
-	{ "state-debug", probe_debug },
-	{ "state-task-switched", probe_task_switched },
-	{ "state-memory", probe_memory },
-	{ NULL, NULL },
+	{ "state-general", probe_general }, { "state-sse", probe_sse },
+	{ "state-avx", probe_avx },	    { "state-x87", probe_x87 },
+	{ "state-debug", probe_debug },	    { "state-task-switched", probe_task_switched },
+	{ "state-memory", probe_memory },   { NULL, NULL },
 };

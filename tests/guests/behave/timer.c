@@ -213,8 +213,8 @@ static uint8_t rtc_second(void)
 static enum verdict probe_rtc(void)
 {
 	uint8_t month = rtc_read(8), day = rtc_read(7);
-	EXPECT(month >= 1 && month <= 0x12 && day >= 1 && day <= 0x31, "month 0x%x day 0x%x",
-	       month, day);
+	EXPECT(month >= 1 && month <= 0x12 && day >= 1 && day <= 0x31, "month 0x%x day 0x%x", month,
+	       day);
 	uint8_t first = rtc_second();
 	EXPECT(first < 60, "second %u", first);
 	uint64_t start = rdtsc();

@@ -3,8 +3,8 @@
  * Copies what a Multiboot 1 loader (mbi) or a PVH loader (start_info) left in memory into
  * guest_boot, so that the rest of a guest needs to know neither. Trusts its loader.
  */
-#include "lib/string.h"
 #include "tests/guests/common/boot_info.h"
+#include "lib/string.h"
 #include "tests/guests/common/guest.h"
 
 struct guest_boot guest_boot;
@@ -95,7 +95,7 @@ static uint64_t find_rsdp(void)
 	uint64_t address = 0x40e;
 	/* Hides the constant from the compiler, which takes it for a NULL access. */
 	asm("" : "+r"(address));
-	uint64_t ebda = (uint64_t)*(const uint16_t *)at(address) << 4;
+	uint64_t ebda = (uint64_t) * (const uint16_t *)at(address) << 4;
 	uint64_t found = 0;
 	if (ebda >= 0x80000 && ebda < 0xa0000) {
 		found = scan_rsdp(ebda, ebda + 1024);

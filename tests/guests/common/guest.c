@@ -16,7 +16,7 @@
 #define UART_LSR (COM1 + 5)
 #define LSR_DATA BIT(0)
 #define LSR_THRE BIT(5)
-#define LSR_POLLS 200000u /* then the byte is sent anyhow: never hangs on a broken line */
+#define LSR_POLLS 20000u /* then the byte is sent anyhow: never hangs on a broken line */
 
 /* Called by start.asm. */
 void guest_start(uint32_t magic, uint32_t info);

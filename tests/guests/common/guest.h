@@ -38,7 +38,7 @@ struct guest_boot {
 	unsigned int region_count;
 	struct guest_module modules[GUEST_MODULES_MAX];
 	unsigned int module_count;
-	uint64_t rsdp;    /* 0: none found */
+	uint64_t rsdp;	  /* 0: none found */
 	uint64_t ram_end; /* end of the RAM that the image is in, below 4 GiB */
 };
 extern struct guest_boot guest_boot;

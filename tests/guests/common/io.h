@@ -78,7 +78,9 @@ static inline uint64_t rdmsr(uint32_t msr)
 
 static inline void wrmsr(uint32_t msr, uint64_t value)
 {
-	asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+	asm volatile("wrmsr"
+		     :
+		     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
 		     : "memory");
 }
 
@@ -102,22 +104,22 @@ static inline int try_wrmsr(uint32_t msr, uint64_t value)
 }
 
 /* read_crN, write_crN and try_write_crN. */
-#define CONTROL_REGISTER(n)                                                                        \
-	static inline uint64_t read_cr##n(void)                                                    \
-	{                                                                                          \
-		uint64_t value;                                                                    \
-		asm volatile("mov %%cr" #n ", %0" : "=r"(value) : : "memory");                     \
-		return value;                                                                      \
-	}                                                                                          \
-	static inline void write_cr##n(uint64_t value)                                             \
-	{                                                                                          \
-		asm volatile("mov %0, %%cr" #n : : "r"(value) : "memory");                         \
-	}                                                                                          \
-	static inline int try_write_cr##n(uint64_t value)                                          \
-	{                                                                                          \
-		fault_clear();                                                                     \
-		asm volatile(ATTEMPT("mov %0, %%cr" #n) : : "r"(value) : "memory");                \
-		return fault.vector;                                                               \
+#define CONTROL_REGISTER(n)                                                         \
+	static inline uint64_t read_cr##n(void)                                     \
+	{                                                                           \
+		uint64_t value;                                                     \
+		asm volatile("mov %%cr" #n ", %0" : "=r"(value) : : "memory");      \
+		return value;                                                       \
+	}                                                                           \
+	static inline void write_cr##n(uint64_t value)                              \
+	{                                                                           \
+		asm volatile("mov %0, %%cr" #n : : "r"(value) : "memory");          \
+	}                                                                           \
+	static inline int try_write_cr##n(uint64_t value)                           \
+	{                                                                           \
+		fault_clear();                                                      \
+		asm volatile(ATTEMPT("mov %0, %%cr" #n) : : "r"(value) : "memory"); \
+		return fault.vector;                                                \
 	}
 
 CONTROL_REGISTER(0)

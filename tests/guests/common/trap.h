@@ -66,8 +66,8 @@ static inline void fault_clear(void)
 }
 
 /* The instruction, in asm text, that may fault; its outputs must be "+" operands. */
-#define ATTEMPT(instruction)                                                                       \
-	"771: " instruction "\n772:\n"                                                             \
+#define ATTEMPT(instruction)           \
+	"771: " instruction "\n772:\n" \
 	".pushsection .fixups, \"a\"\n.quad 771b, 772b\n.popsection\n"
 
 struct idt_gate {

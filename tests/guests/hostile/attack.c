@@ -17,7 +17,7 @@ static void some_exits(void)
 /* Bits that only change how things behave: without them, and without dying at once. */
 void attack_control(void)
 {
-	static const uint64_t cr0_bits[] = { BIT(1), BIT(2),  BIT(3),  BIT(5),	BIT(16),
+	static const uint64_t cr0_bits[] = { BIT(1),  BIT(2),  BIT(3),	BIT(5),	 BIT(16),
 					     BIT(18), BIT(29), BIT(30), BIT(32), BIT(63) };
 	uint64_t value = odd_number();
 	switch (below(9)) {
@@ -59,10 +59,13 @@ void attack_control(void)
 }
 
 static const uint32_t msrs[] = {
-	0x1b,	0x3a,  0x8b,  0x9e,  0xc1,  0xfe,  0x174, 0x175, 0x176, 0x179, 0x17a, 0x186, 0x199,
-	0x1a0,	0x1d9, 0x200, 0x201, 0x20f, 0x250, 0x26f, 0x277, 0x2ff, 0x309, 0x38d, 0x38f, 0x3f1,
-	0x400,	0x480, 0x48b, 0x48c, 0x490, 0x560, 0x6e0, 0x6a0, 0x6a2, 0x802, 0x808, 0x80b, 0x830,
-	0x832,	0x83f, 0xd90, 0xda0, 0x10,  0x3b,  0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083,
+	0x1b,	    0x3a,	0x8b,	    0x9e,	0xc1,	    0xfe,	0x174,
+	0x175,	    0x176,	0x179,	    0x17a,	0x186,	    0x199,	0x1a0,
+	0x1d9,	    0x200,	0x201,	    0x20f,	0x250,	    0x26f,	0x277,
+	0x2ff,	    0x309,	0x38d,	    0x38f,	0x3f1,	    0x400,	0x480,
+	0x48b,	    0x48c,	0x490,	    0x560,	0x6e0,	    0x6a0,	0x6a2,
+	0x802,	    0x808,	0x80b,	    0x830,	0x832,	    0x83f,	0xd90,
+	0xda0,	    0x10,	0x3b,	    0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083,
 	0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103, 0xc0000104, 0xc0010010,
 	0xc0010015, 0xc001001a, 0xc0010114, 0xc0010115, 0xc0010117, 0xc001011a, 0xc0010130,
 	0x4b564d00, 0x4b564d01, 0x40000000, 0x40000020, 0x40000070,
@@ -175,10 +178,10 @@ void attack_port(void)
 }
 
 /* One instruction with a 64-byte operand of random bytes and random registers. */
-#define ODD(instruction)                                                                           \
-	asm volatile(instruction                                                                   \
-		     : "+a"(a), "+c"(c), "+d"(d), "+S"(s)                                          \
-		     : "b"(b), "D"(operand)                                                        \
+#define ODD(instruction)                                  \
+	asm volatile(instruction                          \
+		     : "+a"(a), "+c"(c), "+d"(d), "+S"(s) \
+		     : "b"(b), "D"(operand)               \
 		     : "memory", "cc")
 
 void attack_virtualisation(void)
@@ -321,7 +324,7 @@ void attack_tables(void)
 		tables_nonsense(descriptors);
 		break;
 	case 2:
-		asm volatile("ltr %w0" : : "r"((uint32_t)selector));
+		asm volatile("ltr %w0" : : "r"((uint32_t)selector | 8)); /* not null: see tame() */
 		break;
 	case 3:
 		asm volatile("lldt %w0; mov %w1, %%fs"

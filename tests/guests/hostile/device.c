@@ -42,13 +42,17 @@ static void touch_once(uint64_t place)
 		asm volatile("movups (%0), %%xmm0; movups %%xmm0, (%0)" : : "r"(place) : "memory");
 		break;
 	case 9:
-		asm volatile("orl %k0, (%1); notb (%1)" : : "a"(value), "r"(place) : "memory", "cc");
+		asm volatile("orl %k0, (%1); notb (%1)"
+			     :
+			     : "a"(value), "r"(place)
+			     : "memory", "cc");
 		break;
 	case 10:
-		asm volatile("mov %%rsp, %%rbx; mov %0, %%rsp; push %%rax; pop %%rax; mov %%rbx, %%rsp"
-			     :
-			     : "r"(place)
-			     : "rbx", "memory");
+		asm volatile(
+			"mov %%rsp, %%rbx; mov %0, %%rsp; push %%rax; pop %%rax; mov %%rbx, %%rsp"
+			:
+			: "r"(place)
+			: "rbx", "memory");
 		break;
 	default:
 		asm volatile("fxsave (%0)" : : "r"(place & ~UINT64_C(15)) : "memory");
@@ -103,7 +107,8 @@ static void write_ioapic(void)
 	if (one_in(3)) {
 		ioapic_read(index);
 	} else if (one_in(8)) {
-		*(volatile uint32_t *)(uintptr_t)(IOAPIC_BASE + below(0x400) * 4) = (uint32_t)rnd();
+		*(volatile uint32_t *)(uintptr_t)(IOAPIC_BASE + below(0x400) * 4) =
+			mild((uint32_t)rnd());
 	} else {
 		ioapic_write(index, mild((uint32_t)odd_number()));
 	}
@@ -111,8 +116,9 @@ static void write_ioapic(void)
 
 void attack_device(void)
 {
-	static const uint16_t ports[] = { 0x20, 0x21, 0xa0, 0xa1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x70,
-					  0x71, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3ff };
+	static const uint16_t ports[] = { 0x20,	 0x21,	0xa0,  0xa1,  0x40,  0x41,
+					  0x42,	 0x43,	0x61,  0x70,  0x71,  0x3f8,
+					  0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3ff };
 	for (unsigned int i = 0; i < 24; i++) {
 		switch (below(4)) {
 		case 0:
@@ -138,7 +144,8 @@ void attack_device(void)
 void attack_storm(void)
 {
 	uint32_t vector = STORM_FIRST + (uint32_t)below(STORM_COUNT);
-	lapic_timer_start((uint8_t)vector, LVT_PERIODIC, (uint32_t)(one_in(16) ? 1 + below(10) : 3000 + below(50000)));
+	lapic_timer_start((uint8_t)vector, LVT_PERIODIC,
+			  (uint32_t)(one_in(16) ? 1 + below(10) : 3000 + below(50000)));
 	for (unsigned int i = 0; i < 50; i++) {
 		for (uint64_t n = below(6); n; n--) {
 			lapic_self_ipi((uint8_t)(STORM_FIRST + below(STORM_COUNT)));

@@ -2,8 +2,8 @@
 /*
  * The address spaces of the attacker. Its own, boot_pml4, maps everything one to one. The
  * sandbox's has the image (with IDT, GDT, tables) read-only and out of ring 3's reach, nothing
- * else below 2 MiB, and no code outside of RAM; the one stack that traps need is mapped in both, far
- * away from all else.
+ * else below 2 MiB, and no code outside of RAM; the one stack that traps need is mapped in both,
+ * far away from all else.
  *
  *     PML4[0]    first 4 GiB, one to one       PML4[200]  the IST stack
  *                                              PML4[201]  whatever map_anywhere() makes
@@ -31,7 +31,7 @@
 #define DELIVER_NMI 0x400u
 #define TIMER_VECTOR 0xe0
 
-extern uint64_t boot_pml4[512];
+extern uint64_t boot_pml4[512], boot_pdpt[512];
 extern uint8_t guest_tss[104];
 
 enum { PML4, PDPT, PD0, PD1, PD2, PD3, PT0, SANDBOX_TABLES };
@@ -57,8 +57,8 @@ uint64_t sandbox_space(void)
 		sandbox_tables[PDPT][i] = entry_to(sandbox_tables[PD0 + i]);
 		for (unsigned int n = 0; n < 512; n++) {
 			uint64_t place = i * GIB + n * 2 * MIB;
-			sandbox_tables[PD0 + i][n] = place | TABLE | PTE_PS |
-						     (place < guest_boot.ram_end ? 0 : PTE_NX);
+			sandbox_tables[PD0 + i][n] =
+				place | TABLE | PTE_PS | (place < guest_boot.ram_end ? 0 : PTE_NX);
 		}
 	}
 	memset(sandbox_tables[PT0], 0, 4096);
@@ -76,6 +76,8 @@ uint64_t *sandbox_random_entry(void)
 	uint64_t table = below(SANDBOX_TABLES), index = 1 + below(511);
 	if (table == PML4 && index == STACK_SLOT) {
 		index++;
+	} else if (table == PT0) {
+		index = 384 + below(128); /* behind the image */
 	}
 	return &sandbox_tables[table][index];
 }
@@ -97,8 +99,7 @@ uint64_t map_anywhere(uint64_t gpa)
 		map_tables[level][index[level]] = entry_to(map_tables[level + 1]);
 	}
 	uint64_t size = PAGE_SIZE << (9 * (2 - leaf));
-	map_tables[leaf][index[leaf]] = (gpa & ~(size - 1)) | attributes |
-					(leaf < 2 ? PTE_PS : 0);
+	map_tables[leaf][index[leaf]] = (gpa & ~(size - 1)) | attributes | (leaf < 2 ? PTE_PS : 0);
 	write_cr3(read_cr3());
 	return (gva & ~(size - 1)) | (gpa & (size - 1));
 }
@@ -131,6 +132,8 @@ void guard_init(void)
 	stack_tables[0][0] = entry_to(stack_tables[1]);
 	stack_tables[1][0] = entry_to(stack_tables[2]);
 	stack_tables[2][0] = (uintptr_t)stack_page | PTE_P | PTE_W;
+	/* The image for ring 0 alone: CR4.SMEP and SMAP may get set. */
+	*(uint64_t *)(uintptr_t)(boot_pdpt[0] & PAGE_MASK) &= ~PTE_U;
 	boot_pml4[STACK_SLOT] = entry_to(stack_tables[0]);
 	boot_pml4[MAP_SLOT] = entry_to(map_tables[0]);
 	memcpy(guest_tss + 36, &top, sizeof(top)); /* IST 1 */

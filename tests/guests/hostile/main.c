@@ -75,8 +75,9 @@ bool port_is_deadly(unsigned int port)
 	return (port >= PORT_DEBUG_EXIT - 3 && port < PORT_DEBUG_EXIT + 4) ||
 	       (port >= 0xcf6 && port <= 0xcf9) || (port >= 0x61 && port <= 0x64 && port != 0x61) ||
 	       (port >= 0x8f && port <= 0x92) || (port >= 0x600 && port < 0x608) ||
-	       (port >= 0xb001 && port < 0xb008) || (pm1_control && port + 3 >= pm1_control &&
-	       port < pm1_control + 2u) || (reset_port && port + 3 >= reset_port && port <= reset_port);
+	       (port >= 0xb001 && port < 0xb008) ||
+	       (pm1_control && port + 3 >= pm1_control && port < pm1_control + 2u) ||
+	       (reset_port && port + 3 >= reset_port && port <= reset_port);
 }
 
 static void find_deadly_ports(void)
@@ -100,7 +101,7 @@ void hostile_died(uint64_t vector, uint64_t a, uint64_t b)
 static const struct attack *chosen(void)
 {
 	char mode[24];
-	if (!option_text("mode", mode, sizeof(mode))) {
+	if (!option_text("mode", mode, sizeof(mode)) || strcmp(mode, "all") == 0) {
 		return NULL;
 	}
 	for (unsigned int i = 0; i < ARRAY_COUNT(attacks); i++) {

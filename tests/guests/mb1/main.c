@@ -33,8 +33,7 @@ static void print_module(unsigned int number, const struct guest_module *module)
 
 int guest_main(void)
 {
-	print("loader: protocol %s\n",
-	      guest_boot.loader == LOADER_PVH ? "pvh" : "multiboot1");
+	print("loader: protocol %s\n", guest_boot.loader == LOADER_PVH ? "pvh" : "multiboot1");
 	print("loader: cmdline \"%s\"\n", guest_boot.cmdline);
 	print("loader: modules %u\n", guest_boot.module_count);
 	for (unsigned int i = 0; i < guest_boot.module_count; i++) {

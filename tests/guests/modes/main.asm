@@ -189,6 +189,15 @@ ROUTINES 64
 ; --- real mode ---
 bits 16
 real_mode:
+	mov	si, serial_setup
+.setup:
+	lodsw				; pairs of port - COM1_DATA and value
+	mov	dx, COM1_DATA
+	add	dl, al
+	mov	al, ah
+	out	dx, al
+	cmp	si, serial_setup_end
+	jne	.setup
 	mov	esi, text_start
 	call	print16
 	mov	word [INT_VECTOR * 4], int_real
@@ -683,6 +692,10 @@ failed_count:	dd 0
 step:		db 1
 string_bytes:	db 0x11, 0x22, 0xa7
 string_target:	dd 0
+
+; Divisor 1, eight bits, no interrupts, FIFOs on.
+serial_setup:	db 1, 0, 3, 0x80, 0, 1, 1, 0, 3, 3, 2, 7
+serial_setup_end:
 
 name_real:		db "real", 0
 name_big_real:		db "big-real", 0

@@ -17,8 +17,8 @@
 
 struct pulse {
 	uint64_t start, end; /* the checked memory: [start, end) */
-	uint64_t next;       /* where the next slice begins */
-	uint64_t slice;      /* in bytes */
+	uint64_t next;	     /* where the next slice begins */
+	uint64_t slice;	     /* in bytes */
 	uint64_t seed;
 	uint64_t generation; /* of the memory from `next` on; before it, one more */
 	uint64_t passes;     /* times that all of the memory was compared */
