@@ -17,6 +17,7 @@
 #include "lib/string.h"
 
 #define LOW_RAM_END UINT64_C(0xa0000)    /* the VGA hole starts here */
+#define ROM_AREA UINT64_C(0xc0000)       /* and ends here: option ROMs, of which there are none */
 #define EBDA_BASE UINT64_C(0x9fc00)
 #define HIGH_RAM_START UINT64_C(0x100000)
 #define ABOVE_4G UINT64_C(0x100000000)
@@ -141,10 +142,8 @@ static int add_memory(struct slot_builder *builder, uint64_t address, uint64_t s
 		if (address == 0) {
 			status = add_slot(builder, 0, LOW_RAM_END, frame, error);
 			status = status ? status :
-					  add_slot(builder, GUEST_ACPI_BASE,
-						   chunk - GUEST_ACPI_BASE,
-						   pfn(frame.v + GUEST_ACPI_BASE / PAGE_SIZE),
-						   error);
+					  add_slot(builder, ROM_AREA, chunk - ROM_AREA,
+						   pfn(frame.v + ROM_AREA / PAGE_SIZE), error);
 		} else {
 			status = add_slot(builder, address, chunk, frame, error);
 		}

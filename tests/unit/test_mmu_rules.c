@@ -143,6 +143,20 @@ static void test_forbidden_stores(void **state)
 	}
 }
 
+/* I12 where nothing else is wrong: 4 KiB leaves are there, the slot would allow 2 MiB. */
+static void test_large_leaf_over_small_ones(void **state)
+{
+	(void)state;
+	fixture_start(&current, &ept_format);
+	fixture_give(RAM, 0x400, FIXTURE_OWNER);
+	assert_int_equal(fixture_fault(&current, 0x201, MMU_READ), MMU_MMIO);
+	assert_int_equal(fixture_slot(&current, 0, 0x200, 0x400, RAM, 0), 0);
+	assert_int_equal(fixture_fault(&current, 0x205, MMU_READ), MMU_FIXED);
+	assert_int_equal(fixture_walk(&current, 0, 0x205).level, 1);
+	assert_clean(&current);
+	expect_rule(0x200, 2, leaf(&current, RAM, 2, 0), RULE_I12);
+}
+
 /* What must be found first, by the audit and by the deletion of the slot. */
 static const struct {
 	enum rule audit;
@@ -167,6 +181,83 @@ static void inject(enum mmu_inject kind, uint64_t frame)
 	}
 	assert_int_equal(current.flush_count, flushes + 1);
 	assert_int_equal(fixture_rule(&current), RULE_NONE);
+}
+
+/* Table pages that are where they cannot be, and leaves that go although they are wrong. */
+static void test_wrong_removals(void **state)
+{
+	struct mmu_held held = { &current.mmu };
+	struct table *table;
+	spte_t spte;
+
+	(void)state;
+	start_mapped(&current, &npt_format);
+	table = table_at(&current, 0x401, 1);
+	pool_free_page(&current.pool, table_entries(&current.mmu, table));
+	assert_null(table_alloc(held, table->role, gfn(0)));
+	assert_int_equal(fixture_rule(&current), RULE_I14);
+	fixture_end(&current);
+	start_mapped(&current, &npt_format);
+	table = table_at(&current, 0x401, 1);
+	table_free(held, table);
+	assert_int_equal(fixture_rule(&current), RULE_I5);
+	assert_int_equal(table->state, TABLE_LINKED);
+	fixture_end(&current);
+	start_mapped(&current, &npt_format);
+	inject(MMU_INJECT_SLOT_GONE, 0x401);
+	assert_int_equal(mmu_view_destroy(&current.mmu, 0), -EIO);
+	assert_int_equal(fixture_rule(&current), RULE_I1);
+	fixture_end(&current);
+	start_mapped(&current, &npt_format);
+	table = table_at(&current, 0x401, 1);
+	spte = table_get(&current.mmu, table, 1);
+	table_damage(held, table, 1, (spte_t){ spte.v + 9 * PAGE_SIZE });
+	assert_int_equal(mmu_slot_delete(&current.mmu, 0), -EIO);
+	assert_int_equal(fixture_rule(&current), RULE_I2);
+	fixture_end(&current);
+}
+
+/* Headers, links and rmap storage that were damaged before an ordinary change meets them. */
+static void test_damage_met_by_changes(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++) {
+		static const enum rule rules[] = { RULE_I14, RULE_I5, RULE_I2, RULE_I1, RULE_I2 };
+		struct mmu_held held = { &current.mmu };
+		struct table *table;
+		struct rmap_path path;
+		unsigned int index;
+		spte_t spte;
+
+		start_mapped(&current, &ept_format);
+		table = table_at(&current, 0x401, i == 0 ? 2 : 1);
+		if (i == 0) {
+			index = level_index(gfn(0x401), 2);
+			spte = table_get(&current.mmu, table, index);
+			table_damage(held, table, index, (spte_t){ spte.v + PAGE_SIZE });
+			assert_int_equal(table_store(held, table, index, (spte_t){ 0 }), -EIO);
+		} else if (i == 1) {
+			table->count = 0;
+			assert_int_equal(table_store(held, table, 1, (spte_t){ 0 }), -EIO);
+		} else if (i == 2) {
+			current.mmu.rmap.tree[0][0].root = 0xdead000 | 1;
+			current.mmu.rmap.hint.key = 0;
+			assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
+		} else {
+			hpa_t sptep = table_sptep(&current.mmu, table, 3);
+
+			assert_int_equal(rmap_reserve(&current.mmu.rmap,
+						      memslot_by_id(current.mmu.slots, 0),
+						      gfn(0x403), 1, &path),
+					 RMAP_OK);
+			*path.head = i == 3 ? sptep.v : 0xdead000 | RMAP_CHAIN;
+			assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
+		}
+		if (fixture_rule(&current) != rules[i]) {
+			fail_msg("case %u: %s", i, rule_name(fixture_rule(&current)));
+		}
+		fixture_end(&current);
+	}
 }
 
 /* P4 and P7: nothing works any more but looking. */
@@ -556,6 +647,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_stores),
+		cmocka_unit_test(test_large_leaf_over_small_ones),
+		cmocka_unit_test(test_wrong_removals),
+		cmocka_unit_test(test_damage_met_by_changes),
 		cmocka_unit_test(test_injected_damage_is_found_by_the_audit),
 		cmocka_unit_test(test_injected_damage_is_found_by_removal),
 		cmocka_unit_test(test_rmap_violations_are_told_apart),

@@ -115,6 +115,11 @@ static void fadt(void **state)
 	assert_int_equal((uintptr_t)(facs - memory) % 64, 0);
 	assert_int_equal(get(table + 140, 8), get(table + 40, 4));
 	assert_memory_equal(dsdt + 36, "\x08_S5_\x12\x08\x04\x0a\x05\x0a\x05", 12);
+	/* The scope and the device in it end exactly where the table does. */
+	assert_int_equal(dsdt[36 + 14], 0x10);
+	assert_int_equal(36 + 15 + dsdt[36 + 15], get(dsdt + 4, 4));
+	assert_int_equal(dsdt[36 + 22], 0x82);
+	assert_int_equal(36 + 23 + dsdt[36 + 23], get(dsdt + 4, 4));
 	assert_int_equal(get(table + 46, 2), 9);
 	assert_int_equal(get(table + 48, 4), 0); /* no SMI command */
 	assert_int_equal(get(table + 56, 4), 0x600);
