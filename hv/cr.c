@@ -6,6 +6,7 @@
  */
 #include "arch/x86/cpu.h"
 #include "hv/cpuid_policy.h"
+#include "hv/fetch.h"
 #include "hv/guest_memory.h"
 #include "hv/partition.h"
 
@@ -218,7 +219,7 @@ static enum outcome decode_and_write(struct vcpu *vcpu)
 {
 	struct virt_paging paging;
 	struct decoded decoded;
-	enum outcome outcome = guest_decode(vcpu, &decoded);
+	enum outcome outcome = fetch_decode(vcpu, &decoded);
 
 	if (outcome != OUTCOME_NEXT) {
 		return outcome;

@@ -5,6 +5,7 @@
  * that is not known stops the partition, never silently resumes.
  */
 #include "arch/x86/cpu.h"
+#include "hv/fetch.h"
 #include "hv/guest_memory.h"
 #include "hv/partition.h"
 
@@ -198,18 +199,14 @@ static bool is_instruction(enum exit_kind kind)
 enum outcome exit_handle(struct vcpu *vcpu)
 {
 	struct exit *exit = &vcpu->exit;
-	enum outcome outcome;
-	struct decoded decoded;
+	enum outcome outcome = OUTCOME_NEXT;
 
 	if (exit->instruction_length == 0 && is_instruction(exit->kind)) {
-		outcome = guest_decode(vcpu, &decoded);
-		if (outcome != OUTCOME_NEXT) {
-			goto decided;
-		}
-		exit->instruction_length = decoded.length;
+		outcome = fetch_length(vcpu);
 	}
-	outcome = dispatch(vcpu);
-decided:
+	if (outcome == OUTCOME_NEXT) {
+		outcome = dispatch(vcpu);
+	}
 	if (likely(outcome == OUTCOME_NEXT)) {
 		return finish_instruction(vcpu);
 	}

@@ -104,7 +104,7 @@ static struct walk_mode walk_mode(const struct virt_paging *paging)
 /* Host pointer to an entry of the guest's tables, NULL when it is not in writable RAM. */
 static void *entry_ptr(struct vcpu *vcpu, gpa_t address, unsigned int size)
 {
-	size_t chunk;
+	size_t chunk = 0;
 	void *ptr = mmu_guest_ptr(&vcpu->partition->mmu, address, &chunk, true);
 
 	return chunk >= size ? ptr : NULL;
@@ -193,8 +193,18 @@ static gpa_t leaf_address(const struct walk_mode *mode, unsigned int level, uint
 	return gpa(base | offset);
 }
 
+/* Notes an entry of the way, as it is now, for whoever wants to know whether it changed. */
+static void note(struct guest_path *path, const void *ptr, unsigned int size)
+{
+	if (path && size == 8) {
+		path->entry[path->count] = ptr;
+		path->value[path->count] = entry_read(ptr, size);
+		path->count++;
+	}
+}
+
 static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
-		gpa_t *address, uint32_t *fault)
+		gpa_t *address, uint32_t *fault, struct guest_path *path)
 {
 	const struct virt_paging *paging = &access->paging;
 	struct walk_mode mode = walk_mode(paging);
@@ -227,12 +237,14 @@ static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t l
 			}
 			entry_mark(ptr, mode.entry_size,
 				   PTE_A | (access->kind == ACCESS_WRITE ? PTE_D : 0));
+			note(path, ptr, mode.entry_size);
 			*address = leaf_address(&mode, level, entry, linear);
 			return 0;
 		}
 		if (!pae_root) {
 			entry_mark(ptr, mode.entry_size, PTE_A);
 		}
+		note(path, ptr, mode.entry_size);
 		table = entry & PTE_ADDRESS;
 	}
 }
@@ -240,77 +252,15 @@ static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t l
 int guest_translate(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
 		    gpa_t *address, uint32_t *fault)
 {
+	return guest_translate_path(vcpu, access, linear, address, fault, NULL);
+}
+
+int guest_translate_path(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
+			 gpa_t *address, uint32_t *fault, struct guest_path *path)
+{
 	if (!(access->paging.cr0 & CR0_PG)) {
 		*address = gpa(linear & BITS(31, 0));
 		return 0;
 	}
-	return walk(vcpu, access, linear, address, fault);
-}
-
-static enum decoder_mode mode_of(const struct virt_paging *paging)
-{
-	if ((paging->efer & EFER_LMA) && (paging->cs_rights & SEGMENT_RIGHTS_L)) {
-		return DECODER_64;
-	}
-	return (paging->cs_rights & SEGMENT_RIGHTS_DB) ? DECODER_32 : DECODER_16;
-}
-
-/*
- * Reads up to `size` bytes of code at `linear`, to the end of its page at most. Returns how
- * many, or 0 and *outcome.
- */
-static size_t fetch_page(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
-			 uint8_t *bytes, size_t size, enum outcome *outcome)
-{
-	size_t in_page = (size_t)(PAGE_SIZE - (linear & ~PAGE_MASK));
-	size_t in_slot;
-	gpa_t address;
-	uint32_t fault;
-	const void *code;
-
-	if (guest_translate(vcpu, access, linear, &address, &fault)) {
-		*outcome = inject_pf(vcpu, linear, fault);
-		return 0;
-	}
-	code = mmu_guest_ptr(&vcpu->partition->mmu, address, &in_slot, false);
-	if (!code) { /* no memory: all ones, which is no instruction */
-		*outcome = inject_ud(vcpu);
-		return 0;
-	}
-	size = MIN(size, MIN(in_page, in_slot));
-	memcpy(bytes, code, size);
-	return size;
-}
-
-enum outcome guest_decode(struct vcpu *vcpu, struct decoded *decoded)
-{
-	struct guest_access access;
-	uint8_t bytes[INSTRUCTION_MAX];
-	enum decoder_mode mode;
-	enum outcome outcome;
-	uint64_t linear;
-	size_t size;
-	int status;
-
-	guest_access_init(&access, vcpu, ACCESS_EXECUTE);
-	mode = mode_of(&access.paging);
-	linear = vcpu->exit.rip;
-	if (mode != DECODER_64) {
-		linear = (linear + access.paging.cs_base) & BITS(31, 0);
-	}
-	size = fetch_page(vcpu, &access, linear, bytes, sizeof(bytes), &outcome);
-	if (size == 0) {
-		return outcome;
-	}
-	status = decoder_decode(decoded, mode, bytes, size);
-	if (status == -EAGAIN && size < sizeof(bytes)) { /* goes on in the next page */
-		size_t more = fetch_page(vcpu, &access, linear + size, bytes + size,
-					 sizeof(bytes) - size, &outcome);
-
-		if (more == 0) {
-			return outcome;
-		}
-		status = decoder_decode(decoded, mode, bytes, size + more);
-	}
-	return status == 0 ? OUTCOME_NEXT : inject_ud(vcpu);
+	return walk(vcpu, access, linear, address, fault, path);
 }

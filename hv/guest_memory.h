@@ -38,9 +38,19 @@ int __must_check guest_translate(struct vcpu *vcpu, const struct guest_access *a
 				 uint64_t linear, gpa_t *address, uint32_t *fault);
 
 /*
- * Fetches and decodes the instruction at RIP. OUTCOME_NEXT when *decoded is good; else what
- * the handler returns (a page fault or #UD for the guest).
+ * The entries of the guest's tables that a translation came from, with their values: as long
+ * as these are unchanged, so is the translation. Only tables with 8-byte entries.
  */
-enum outcome guest_decode(struct vcpu *vcpu, struct decoded *decoded);
+#define GUEST_PATH_MAX 4
+struct guest_path {
+	unsigned int count;
+	const uint64_t *entry[GUEST_PATH_MAX];
+	uint64_t value[GUEST_PATH_MAX];
+};
+
+/* As guest_translate(), and fills *path (may be NULL), whose count must be 0. */
+int __must_check guest_translate_path(struct vcpu *vcpu, const struct guest_access *access,
+				      uint64_t linear, gpa_t *address, uint32_t *fault,
+				      struct guest_path *path);
 
 #endif

@@ -5,6 +5,7 @@
  * so only string instructions need translations of their own.
  */
 #include "arch/x86/cpu.h"
+#include "hv/fetch.h"
 #include "hv/guest_memory.h"
 #include "hv/partition.h"
 
@@ -321,7 +322,7 @@ enum outcome exit_mmio(struct vcpu *vcpu)
 	if (exit->fault.access & ACCESS_EXECUTE) {
 		return inject_ud(vcpu); /* all ones are no instruction */
 	}
-	outcome = guest_decode(vcpu, &decoded);
+	outcome = fetch_decode(vcpu, &decoded);
 	if (outcome != OUTCOME_NEXT) {
 		return outcome;
 	}

@@ -5,6 +5,7 @@
  * how far it got, and a page fault in the middle leaves them at the element that faulted.
  */
 #include "arch/x86/cpu.h"
+#include "hv/fetch.h"
 #include "hv/guest_memory.h"
 #include "hv/partition.h"
 
@@ -143,7 +144,7 @@ enum outcome exit_io(struct vcpu *vcpu)
 		return single(vcpu, io);
 	}
 	if (io->needs_decode) {
-		outcome = guest_decode(vcpu, &decoded);
+		outcome = fetch_decode(vcpu, &decoded);
 		if (outcome != OUTCOME_NEXT) {
 			return outcome;
 		}

@@ -12,8 +12,9 @@ static void trace(struct vcpu *vcpu)
 {
 	const struct exit *exit = &vcpu->exit;
 
+	vcpu->now = rdtsc();
 	vcpu->trace[vcpu->loops % TRACE_SIZE] = (struct trace_entry){
-		rdtsc(), exit->rip, exit->raw_info, exit->raw_reason, exit->kind,
+		vcpu->now, exit->rip, exit->raw_info, exit->raw_reason, exit->kind,
 	};
 	vcpu->loops++;
 	vcpu->exits[exit->kind]++;
@@ -71,13 +72,14 @@ enum vcpu_result vcpu_run(struct vcpu *vcpu)
 {
 	struct partition *partition = vcpu->partition;
 
+	vcpu->now = rdtsc();
 	for (;;) {
 		enum outcome outcome;
 
 		if (unlikely(partition->stop != STOP_NONE || bug_is_set(&partition->bug))) {
 			return VCPU_STOPPED;
 		}
-		if (rdtsc() >= partition->next_timer) {
+		if (vcpu->now >= partition->next_timer) {
 			run_timers(partition);
 		}
 		take_nmi(vcpu);

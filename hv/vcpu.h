@@ -27,6 +27,23 @@ enum vcpu_result {
 	VCPU_STOPPED,     /* partition->stop or its bug_state says why */
 };
 
+/*
+ * Where the code of the last fetch was found, and what that depended on (hv/fetch.c). Good
+ * as long as nothing of it changed, which is compared each time.
+ */
+struct fetch_cache {
+	const uint8_t *code; /* host address of the page; NULL: nothing is kept */
+	uint64_t page;       /* linear address of the page */
+	uint64_t cr3;
+	uint64_t cr4;
+	uint64_t efer;
+	uint64_t generation; /* of the memory slots */
+	uint8_t cpl;
+	unsigned int count;
+	const uint64_t *entry[4]; /* the guest's page-table entries on the way, and their values */
+	uint64_t value[4];
+};
+
 struct partition;
 
 struct vcpu {
@@ -39,6 +56,8 @@ struct vcpu {
 	struct exit exit;     /* of the latest exit */
 	struct exit_exception injection; /* filled by a handler that returns OUTCOME_INJECT */
 	struct trace_entry *trace; /* TRACE_SIZE entries, by `loops` */
+	uint64_t now;         /* host TSC of the latest exit */
+	struct fetch_cache fetch;
 };
 
 /* Runs the vCPU, which is loaded on this CPU, until the core is needed. Interrupts off. */

@@ -36,8 +36,8 @@ struct spot {
 	spte_t spte;
 };
 
-#define SPOT(s)                                                                                    \
-	.view = (s)->view, .level = (s)->level, .has_gfn = true, .gfn = (s)->gfn.v,                \
+#define SPOT(s)                                                                     \
+	.view = (s)->view, .level = (s)->level, .has_gfn = true, .gfn = (s)->gfn.v, \
 	.sptep = (s)->sptep.v, .spte = (s)->spte.v
 
 static void note(struct audit *audit, enum rule rule, const struct bug_detail *detail)
@@ -53,14 +53,14 @@ static void note(struct audit *audit, enum rule rule, const struct bug_detail *d
 }
 
 /* Truth of `cond`, evaluated once; when true it is listed, and bugs a healthy partition. */
-#define FOUND_AS(check, a, cond, rule, ...)                                                        \
-	({                                                                                         \
-		bool found_ = (a)->was_bugged ? !!(cond) :                                         \
-						check((a)->bug, cond, rule, __VA_ARGS__);          \
-		if (found_) {                                                                      \
-			note(a, rule, &(const struct bug_detail){ __VA_ARGS__ });                  \
-		}                                                                                  \
-		found_;                                                                            \
+#define FOUND_AS(check, a, cond, rule, ...)                                                    \
+	({                                                                                     \
+		bool found_ =                                                                  \
+			(a)->was_bugged ? !!(cond) : check((a)->bug, cond, rule, __VA_ARGS__); \
+		if (found_) {                                                                  \
+			note(a, rule, &(const struct bug_detail){ __VA_ARGS__ });              \
+		}                                                                              \
+		found_;                                                                        \
 	})
 #define FOUND(a, cond, rule, ...) FOUND_AS(PARTITION_BUG_ON, a, cond, rule, __VA_ARGS__)
 #define DATA_FOUND(a, cond, rule, ...) FOUND_AS(PARTITION_DATA_BUG_ON, a, cond, rule, __VA_ARGS__)
@@ -335,9 +335,8 @@ static void audit_entry(struct audit *audit, const struct memslot *slot, gfn_t f
 	       DATA_FOUND(audit, table->gfn.v + spot.index * level_frames(level) != frame.v,
 			  RULE_I2, SPOT(&spot), .rmap_head = head,
 			  .text = "an rmap entry points at a leaf of another gfn") ||
-	       DATA_FOUND(audit,
-			  spte_pfn(spot.spte).v - slot->pfn.v != frame.v - slot->gfn.v, RULE_I2,
-			  SPOT(&spot), .rmap_head = head,
+	       DATA_FOUND(audit, spte_pfn(spot.spte).v - slot->pfn.v != frame.v - slot->gfn.v,
+			  RULE_I2, SPOT(&spot), .rmap_head = head,
 			  .text = "an rmap entry points at a leaf of another pfn"));
 }
 
@@ -350,8 +349,8 @@ static void audit_head(struct audit *audit, const struct memslot *slot, gfn_t fr
 	while (rmap_next(&audit->mmu->rmap, head, &cursor, &sptep)) {
 		audit_entry(audit, slot, frame, level, head, sptep);
 	}
-	DATA_FOUND(audit, cursor.damaged, RULE_I2, .level = level, .has_gfn = true,
-		   .gfn = frame.v, .rmap_head = head, .text = "an rmap chain is damaged");
+	DATA_FOUND(audit, cursor.damaged, RULE_I2, .level = level, .has_gfn = true, .gfn = frame.v,
+		   .rmap_head = head, .text = "an rmap chain is damaged");
 }
 
 /* The nodes of one tree from a link down; `base` is the index of its first head. */

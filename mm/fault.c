@@ -34,11 +34,11 @@ static struct table *descend_from_root(struct mmu *mmu, const struct mmu_root *r
 			return table;
 		}
 		child = table_child(mmu, table, index, *spte);
-		if (PARTITION_DATA_BUG_ON(mmu->config.bug, !child, RULE_I14,
-					  .view = root->view, .level = level, .has_gfn = true,
-					  .gfn = frame.v, .spte = spte->v,
-					  .sptep = table_sptep(mmu, table, index).v,
-					  .text = "an SPTE points at something that is not its table")) {
+		if (PARTITION_DATA_BUG_ON(
+			    mmu->config.bug, !child, RULE_I14, .view = root->view, .level = level,
+			    .has_gfn = true, .gfn = frame.v, .spte = spte->v,
+			    .sptep = table_sptep(mmu, table, index).v,
+			    .text = "an SPTE points at something that is not its table")) {
 			return NULL;
 		}
 		table = child;
@@ -76,8 +76,8 @@ static void discard(struct mmu_held held, struct table **made, unsigned int coun
 }
 
 /* install() where tables are missing between `table` and `level`. */
-static int install_below(struct mmu_held held, struct table *table, gfn_t frame,
-			 unsigned int level, spte_t value)
+static int install_below(struct mmu_held held, struct table *table, gfn_t frame, unsigned int level,
+			 spte_t value)
 {
 	const struct spte_format *format = held.mmu->config.format;
 	unsigned int top = role_level(table->role);
@@ -86,8 +86,8 @@ static int install_below(struct mmu_held held, struct table *table, gfn_t frame,
 	int error;
 
 	while (top - count > level) {
-		made[count] = table_alloc(held, table->role - count - 1,
-					  level_align(frame, top - count));
+		made[count] =
+			table_alloc(held, table->role - count - 1, level_align(frame, top - count));
 		if (!made[count]) {
 			discard(held, made, count);
 			return bug_is_set(held.mmu->config.bug) ? -EIO : -ENOMEM;
@@ -173,8 +173,7 @@ static bool walk_is_broken(const struct mmu *mmu, const struct mmu_root *root, g
 		}
 		if (PARTITION_DATA_BUG_ON(mmu->config.bug, broken, RULE_I3, .view = root->view,
 					  .level = level, .has_gfn = true, .gfn = frame.v,
-					  .sptep = table_sptep(mmu, table, index).v,
-					  .spte = spte.v,
+					  .sptep = table_sptep(mmu, table, index).v, .spte = spte.v,
 					  .text = "the CPU met an SPTE with a reserved bit")) {
 			return true;
 		}
@@ -222,9 +221,9 @@ static enum mmu_result fault_memory(struct mmu_held held, const struct mmu_root 
 			return MMU_BUGGED;
 		}
 		if (spte_is_present(spte)) {
-			return walk_is_broken(mmu, root, frame) ?
-				       MMU_BUGGED :
-				       fault_again(mmu, root->view, address, access);
+			return walk_is_broken(mmu, root, frame)
+				       ? MMU_BUGGED
+				       : fault_again(mmu, root->view, address, access);
 		}
 		error = fill_leaf(held, slot, frame, table, &level);
 		if (!error) {
@@ -251,15 +250,13 @@ static enum mmu_result fault_mmio(struct mmu_held held, const struct mmu_root *r
 		return MMU_MMIO;
 	}
 	table = descend(mmu, root, frame, &spte);
-	if (!table ||
-	    PARTITION_DATA_BUG_ON(mmu->config.bug, spte_is_present(spte), RULE_I1,
-				  .view = root->view, .level = role_level(table->role),
-				  .has_gfn = true, .gfn = frame.v, .spte = spte.v,
-				  .text = "a fault on a leaf that outlived its slot")) {
+	if (!table || PARTITION_DATA_BUG_ON(mmu->config.bug, spte_is_present(spte), RULE_I1,
+					    .view = root->view, .level = role_level(table->role),
+					    .has_gfn = true, .gfn = frame.v, .spte = spte.v,
+					    .text = "a fault on a leaf that outlived its slot")) {
 		return MMU_BUGGED;
 	}
-	mmio = mmu->config.format->make_mmio(frame, access, generation,
-					     mmu->config.maxphyaddr);
+	mmio = mmu->config.format->make_mmio(frame, access, generation, mmu->config.maxphyaddr);
 	if (!spte_is_empty(spte) && spte_mmio_is_current(spte, generation)) {
 		mmu->stats.mmio_hits++;
 		return MMU_MMIO;
@@ -325,8 +322,7 @@ enum mmu_result mmu_fault(struct mmu *mmu, unsigned int view, gpa_t address, uns
 }
 
 /* A well-formed MMIO SPTE: current, and then no slot is there; or stale, and then it goes. */
-static enum mmu_result mmio_hit(struct mmu_held held, struct table *table, gfn_t frame,
-				spte_t spte)
+static enum mmu_result mmio_hit(struct mmu_held held, struct table *table, gfn_t frame, spte_t spte)
 {
 	struct mmu *mmu = held.mmu;
 	/* Relaxed: arrays are published under the lock that is held. */

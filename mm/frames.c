@@ -17,7 +17,7 @@
 #define WORD_OWNER ((uint32_t)BITS(15, 0))
 #define WORD_STATE ((uint32_t)BITS(23, 16))
 #define WORD_CLEAN ((uint32_t)BIT(24)) /* with FREE (or in between): the frame holds zeroes */
-#define WORD_MIXED UINT32_MAX          /* in blocks[] only */
+#define WORD_MIXED UINT32_MAX	       /* in blocks[] only */
 
 #define BLOCK_FRAMES UINT64_C(512)
 #define RANGES_MAX 1024

@@ -14,12 +14,12 @@
 #include "lib/status.h"
 
 enum frame_state {
-	FRAME_ABSENT,      /* no RAM, or reserved by the firmware */
+	FRAME_ABSENT, /* no RAM, or reserved by the firmware */
 	FRAME_FREE,
 	FRAME_HYPERVISOR,  /* image, stacks, tables, modules */
-	FRAME_PRIVATE,     /* guest memory of its owner */
-	FRAME_POOL,        /* metadata of its owner */
-	FRAME_GRANTED,     /* guest memory of its owner, granted to somebody (later issue) */
+	FRAME_PRIVATE,	   /* guest memory of its owner */
+	FRAME_POOL,	   /* metadata of its owner */
+	FRAME_GRANTED,	   /* guest memory of its owner, granted to somebody (later issue) */
 	FRAME_QUARANTINED, /* not given out again */
 };
 

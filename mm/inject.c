@@ -58,8 +58,8 @@ static bool find_leaf(struct mmu *mmu, gfn_t frame, struct target *target)
 							   level_align(frame, level), spte };
 				return true;
 			}
-			table = spte_is_table(spte, level) ? table_child(mmu, table, index, spte) :
-							     NULL;
+			table = spte_is_table(spte, level) ? table_child(mmu, table, index, spte)
+							   : NULL;
 		}
 	}
 	return false;
@@ -72,7 +72,8 @@ static int damage_reserved(struct mmu_held held, const struct target *target,
 
 	if (reserved == 0) {
 		return error_set(error, -ENOENT,
-				 "this CPU has no reserved bit in a leaf of level %u", target->level);
+				 "this CPU has no reserved bit in a leaf of level %u",
+				 target->level);
 	}
 	/* The highest one: a reserved address bit where there is one. */
 	table_damage(held, target->table, target->index,
@@ -169,8 +170,7 @@ int mmu_inject(struct mmu *mmu, enum mmu_inject kind, gfn_t frame, pfn_t foreign
 	if (bug_is_set(mmu->config.bug)) {
 		status = error_set(error, -EIO, "the partition is bugged already");
 	} else if (!find_leaf(mmu, frame, &target)) {
-		status = error_set(error, -ENOENT, "gfn " PRIgfn " is not mapped",
-				   ADDR_ARG(frame));
+		status = error_set(error, -ENOENT, "gfn " PRIgfn " is not mapped", ADDR_ARG(frame));
 	} else {
 		status = inject(held, kind, &target, foreign, error);
 	}

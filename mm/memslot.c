@@ -73,18 +73,16 @@ int memslots_check(const struct memslots *slots, const struct memslot_config *co
 		return error_set(error, -EINVAL, "slot %u: no pages", config->id);
 	}
 	if (!range_fits(config->gfn.v, config->page_count, limits->gfn_end)) {
-		return error_set(error, -ERANGE,
-				 "slot %u: gfn " PRIgfn " + 0x%llx pages is beyond 0x%llx",
-				 config->id, ADDR_ARG(config->gfn),
-				 (unsigned long long)config->page_count,
-				 (unsigned long long)limits->gfn_end);
+		return error_set(
+			error, -ERANGE, "slot %u: gfn " PRIgfn " + 0x%llx pages is beyond 0x%llx",
+			config->id, ADDR_ARG(config->gfn), (unsigned long long)config->page_count,
+			(unsigned long long)limits->gfn_end);
 	}
 	if (!range_fits(config->pfn.v, config->page_count, limits->pfn_end)) {
-		return error_set(error, -ERANGE,
-				 "slot %u: pfn " PRIpfn " + 0x%llx pages is beyond 0x%llx",
-				 config->id, ADDR_ARG(config->pfn),
-				 (unsigned long long)config->page_count,
-				 (unsigned long long)limits->pfn_end);
+		return error_set(
+			error, -ERANGE, "slot %u: pfn " PRIpfn " + 0x%llx pages is beyond 0x%llx",
+			config->id, ADDR_ARG(config->pfn), (unsigned long long)config->page_count,
+			(unsigned long long)limits->pfn_end);
 	}
 	if (memslot_by_id(slots, config->id)) {
 		return error_set(error, -EEXIST, "slot %u: exists already", config->id);
@@ -135,8 +133,8 @@ void memslots_with(struct memslots *new, const struct memslots *old,
 		slot.large[1] = large_range(&slot, 3);
 	}
 	for (unsigned int level = 1; level <= SPTE_LEAF_LEVELS; level++) {
-		slot.leaf[level - 1] = spte_leaf(limits->format, pfn(0), level,
-						 memslot_rights(&slot), slot.id);
+		slot.leaf[level - 1] =
+			spte_leaf(limits->format, pfn(0), level, memslot_rights(&slot), slot.id);
 	}
 	for (; i < old->count && old->slot[i].gfn.v < slot.gfn.v; i++) {
 		new->slot[i] = old->slot[i];

@@ -58,7 +58,8 @@ static int slots_publish(struct mmu_held held, struct memslots *new)
 int mmu_init(struct mmu *mmu, const struct mmu_config *config)
 {
 	struct pool *pool = config->pool;
-	size_t header_pages = align_up(pool->page_count * sizeof(struct table), PAGE_SIZE) / PAGE_SIZE;
+	size_t header_pages =
+		align_up(pool->page_count * sizeof(struct table), PAGE_SIZE) / PAGE_SIZE;
 	struct mmu_held held;
 
 	spinlock_init(&mmu->lock);
@@ -99,8 +100,9 @@ static int slot_create(struct mmu_held held, const struct memslot_config *config
 		return status;
 	}
 	if (!frames_all(config->pfn, config->page_count, ours)) {
-		return error_set(error, -EPERM, "slot %u: frames from pfn " PRIpfn
-				 " are not all the partition's", config->id, ADDR_ARG(config->pfn));
+		return error_set(error, -EPERM,
+				 "slot %u: frames from pfn " PRIpfn " are not all the partition's",
+				 config->id, ADDR_ARG(config->pfn));
 	}
 	new = take_page(held);
 	if (!new) {

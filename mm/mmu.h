@@ -18,8 +18,8 @@
 #include "mm/frames.h"
 #include "mm/memslot.h"
 #include "mm/pool.h"
-#include "mm/root.h"
 #include "mm/rmap.h"
+#include "mm/root.h"
 #include "mm/spte.h"
 
 /* Same values as ACCESS_... of arch/x86/exit.h (tied by static_assert in hv/). */
@@ -42,24 +42,24 @@ struct mmu_ops {
 
 struct mmu_config {
 	const struct spte_format *format; /* &ept_format or &npt_format */
-	unsigned int maxphyaddr;          /* of the host CPU: reserved bits start here */
-	bool large_1g;                    /* the CPU has 1 GiB leaves */
+	unsigned int maxphyaddr;	  /* of the host CPU: reserved bits start here */
+	bool large_1g;			  /* the CPU has 1 GiB leaves */
 	bool accessed_dirty;
 	struct pool *pool;
 	struct bug_state *bug;
 	owner_t owner;
 	const struct mmu_ops *ops;
-	void *context;                    /* passed to ops */
+	void *context; /* passed to ops */
 };
 
 enum mmu_result {
-	MMU_FIXED,        /* mapped: run the instruction again */
-	MMU_RETRY,        /* somebody was faster, or a transient state: run it again */
-	MMU_MMIO,         /* no slot there: emulate the access */
-	MMU_READ_ONLY,    /* a write to a read-only slot */
-	MMU_NO_MEMORY,    /* the pool is exhausted and nothing could be reclaimed */
-	MMU_STUCK,        /* M6: the same fault again and again without progress */
-	MMU_BUGGED,       /* the partition is bugged (-EIO of P4) */
+	MMU_FIXED,     /* mapped: run the instruction again */
+	MMU_RETRY,     /* somebody was faster, or a transient state: run it again */
+	MMU_MMIO,      /* no slot there: emulate the access */
+	MMU_READ_ONLY, /* a write to a read-only slot */
+	MMU_NO_MEMORY, /* the pool is exhausted and nothing could be reclaimed */
+	MMU_STUCK,     /* M6: the same fault again and again without progress */
+	MMU_BUGGED,    /* the partition is bugged (-EIO of P4) */
 };
 
 /* Counters for `mmu stat`. Written under the MMU lock. */
@@ -79,7 +79,8 @@ struct mmu_stats {
 	uint64_t reclaimed;   /* tables zapped because the pool was short */
 };
 
-#define MMU_ROOTS_MAX (2 * MMU_VIEWS_MAX) /* each view may have one valid and one on its way out */
+#define MMU_ROOTS_MAX (2 * MMU_VIEWS_MAX) /* each view may have one valid and one on its way out \
+					   */
 
 /* The last fault that changed nothing, and how often it came (M6). */
 struct mmu_again {
@@ -181,7 +182,8 @@ struct mmu_rmap_entry {
 	uint64_t spte;
 	unsigned int level;
 };
-unsigned int mmu_rmap_list(struct mmu *mmu, gfn_t frame, struct mmu_rmap_entry *out, unsigned int max);
+unsigned int mmu_rmap_list(struct mmu *mmu, gfn_t frame, struct mmu_rmap_entry *out,
+			   unsigned int max);
 
 /* Recomputes I1-I6, I8, I11-I14 from scratch. Each broken rule is reported and bugs the
  * partition at the first; all are counted. Safe on a bugged MMU (only reports then). */
@@ -208,13 +210,13 @@ void mmu_get_stats(struct mmu *mmu, struct mmu_stats *stats);
  * a chosen way; the ordinary checks or the audit must find it.
  */
 enum mmu_inject {
-	MMU_INJECT_SPTE_RESERVED,  /* SPTE with a reserved bit */
-	MMU_INJECT_SPTE_FOREIGN,   /* SPTE to a frame of somebody else */
+	MMU_INJECT_SPTE_RESERVED, /* SPTE with a reserved bit */
+	MMU_INJECT_SPTE_FOREIGN,  /* SPTE to a frame of somebody else */
 	MMU_INJECT_RMAP_DROPPED,
 	MMU_INJECT_RMAP_DOUBLED,
-	MMU_INJECT_RMAP_WRONG,     /* rmap head pointing at another SPTE */
-	MMU_INJECT_COUNT_OFF,      /* table count off by one */
-	MMU_INJECT_SLOT_GONE,      /* slot gone under a live mapping */
+	MMU_INJECT_RMAP_WRONG, /* rmap head pointing at another SPTE */
+	MMU_INJECT_COUNT_OFF,  /* table count off by one */
+	MMU_INJECT_SLOT_GONE,  /* slot gone under a live mapping */
 	MMU_INJECT_COUNT,
 };
 const char *mmu_inject_name(enum mmu_inject kind); /* "spte-reserved", ... for the shell */

@@ -16,14 +16,14 @@
 
 struct pool {
 	struct spinlock lock;
-	uint8_t *base;       /* direct map */
+	uint8_t *base; /* direct map */
 	size_t page_count;
-	size_t next;         /* first page never given out */
-	void *free_list;     /* single pages that came back */
-	size_t free_count;   /* length of free_list */
-	size_t used_count;   /* pages out now */
+	size_t next;	   /* first page never given out */
+	void *free_list;   /* single pages that came back */
+	size_t free_count; /* length of free_list */
+	size_t used_count; /* pages out now */
 	size_t peak_count;
-	uint64_t fail_at;    /* tests: the n-th allocation from now fails; 0: none */
+	uint64_t fail_at;	/* tests: the n-th allocation from now fails; 0: none */
 	uint64_t refused_count; /* pages and links that were not this pool's: damage */
 };
 

@@ -135,7 +135,8 @@ static unsigned int head_count(const struct rmap *rmap, uint64_t head, uint64_t 
 	while (rmap_next(rmap, head, &cursor, &entry)) {
 		if (entry.v == sptep) {
 			count++;
-			*where = cursor.line ? (uint64_t *)&cursor.line->sptep[cursor.next - 1] : NULL;
+			*where = cursor.line ? (uint64_t *)&cursor.line->sptep[cursor.next - 1]
+					     : NULL;
 		}
 	}
 	*damaged = cursor.damaged;
@@ -237,8 +238,7 @@ enum rmap_result rmap_find(struct rmap *rmap, const struct memslot *slot, gfn_t 
 }
 
 /* Hangs `count` new nodes one below the other where the path ended: all of them or none. */
-static bool path_grow(struct rmap *rmap, struct rmap_path *path, uint64_t index,
-		      unsigned int count)
+static bool path_grow(struct rmap *rmap, struct rmap_path *path, uint64_t index, unsigned int count)
 {
 	uint64_t *node[RMAP_DEPTH_MAX];
 

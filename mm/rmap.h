@@ -36,7 +36,7 @@ static_assert(sizeof(struct rmap_line) == 64, "a chain line is a cache line");
 #define RMAP_DEPTH_MAX 4
 
 struct rmap_tree {
-	uint64_t root;      /* a link */
+	uint64_t root;	    /* a link */
 	unsigned int depth; /* nodes on the way to a head; 0: closed */
 };
 
@@ -51,7 +51,7 @@ struct rmap {
 	struct rmap_hint hint;
 	struct rmap_line *spare; /* lines to use, threaded by next */
 	uint64_t entry_count;
-	uint64_t line_count; /* lines in use */
+	uint64_t line_count;				       /* lines in use */
 	struct rmap_tree tree[MEMSLOTS_MAX][SPTE_LEAF_LEVELS]; /* [slot id][level - 1] */
 };
 
@@ -59,11 +59,11 @@ enum rmap_result {
 	RMAP_OK,
 	RMAP_NO_MEMORY,
 	RMAP_DUPLICATE, /* add: it is there already */
-	RMAP_EMPTY,     /* remove: the head is empty */
-	RMAP_OTHER,     /* remove: the head holds one SPTE, another one */
-	RMAP_MISSING,   /* remove: the chain does not hold it */
-	RMAP_TWICE,     /* remove: the chain holds it more than once */
-	RMAP_DAMAGED,   /* a pointer that leads out of the pool, or a chain without an end */
+	RMAP_EMPTY,	/* remove: the head is empty */
+	RMAP_OTHER,	/* remove: the head holds one SPTE, another one */
+	RMAP_MISSING,	/* remove: the chain does not hold it */
+	RMAP_TWICE,	/* remove: the chain holds it more than once */
+	RMAP_DAMAGED,	/* a pointer that leads out of the pool, or a chain without an end */
 };
 
 /* The way to a head, as rmap_find() and rmap_reserve() went it. */
@@ -92,8 +92,7 @@ enum rmap_result rmap_find(struct rmap *rmap, const struct memslot *slot, gfn_t 
 			   unsigned int level, struct rmap_path *path);
 
 /* The key of a node of heads, for the hint; never 0. */
-static inline uint64_t rmap_hint_key(const struct memslot *slot, unsigned int level,
-				     uint64_t index)
+static inline uint64_t rmap_hint_key(const struct memslot *slot, unsigned int level, uint64_t index)
 {
 	return (uint64_t)slot->id << 60 | (uint64_t)level << 56 | index >> RMAP_NODE_BITS;
 }
@@ -113,8 +112,7 @@ enum rmap_result rmap_add_slowly(struct rmap *rmap, struct rmap_path *path, hpa_
  * case of every second fault: the node is the last one's, and the head is empty.
  */
 static inline enum rmap_result rmap_reserve(struct rmap *rmap, const struct memslot *slot,
-					    gfn_t frame, unsigned int level,
-					    struct rmap_path *path)
+					    gfn_t frame, unsigned int level, struct rmap_path *path)
 {
 	uint64_t index = rmap_index(slot, frame, level);
 

@@ -42,8 +42,7 @@ struct mmu_root *root_create(struct mmu_held held, unsigned int view)
 /* One more reference. The caller has one, or found the root on the list. */
 void root_get(struct mmu_held held, struct mmu_root *root)
 {
-	if (!PARTITION_BUG_ON(held.mmu->config.bug, root->refcount == 0, RULE_I6,
-			      ROOT_PLACE(root),
+	if (!PARTITION_BUG_ON(held.mmu->config.bug, root->refcount == 0, RULE_I6, ROOT_PLACE(root),
 			      .text = "a root on the list has no reference")) {
 		root->refcount++;
 	}

@@ -38,10 +38,10 @@ typedef struct {
 #define SPTE_PER_TABLE 512
 
 /* Hardware bits that both formats have at the same place. */
-#define SPTE_LARGE BIT(7)      /* at levels 2 and 3: a leaf, not a table */
+#define SPTE_LARGE BIT(7) /* at levels 2 and 3: a leaf, not a table */
 #define SPTE_PFN BITS(51, 12)
 #define SPTE_WRITABLE BIT(1)
-#define SPTE_TYPE BITS(5, 3)   /* of a leaf: EPT's memory type; NPT allows every value */
+#define SPTE_TYPE BITS(5, 3) /* of a leaf: EPT's memory type; NPT allows every value */
 
 /*
  * SPTE_PRESENT: maps something. A bit of our own, because "present" to the hardware is three
@@ -59,7 +59,7 @@ typedef struct {
 /* MMIO SPTEs. Bit 63 stays 0 (NPT: no-execute; EPT: suppress #VE). */
 #define SPTE_MMIO_GENERATION BITS(62, 52) /* of the slots when it was made (I8) */
 #define SPTE_MMIO_GFN BITS(50, 12)
-#define SPTE_MMIO_RIGHTS BITS(10, 8)      /* the access that made it */
+#define SPTE_MMIO_RIGHTS BITS(10, 8) /* the access that made it */
 
 static_assert((SPTE_PRESENT & (SPTE_PFN | SPTE_SLOT | SPTE_LARGE)) == 0, "bit 11 is free");
 static_assert((SPTE_SLOT & SPTE_PFN) == 0, "the slot id lies above the address");
@@ -84,8 +84,8 @@ struct spte_format {
 	unsigned int id; /* part of a table's role (I14) */
 	uint64_t accessed;
 	uint64_t dirty;
-	uint64_t required[2];     /* [leaf]: bits that a present entry must have */
-	unsigned int bad_types;   /* a bit for each value of bits 5:3 that a leaf may not have */
+	uint64_t required[2];	/* [leaf]: bits that a present entry must have */
+	unsigned int bad_types; /* a bit for each value of bits 5:3 that a leaf may not have */
 	/* Constructors give the hardware's part; spte_leaf() and spte_table() add ours. */
 	spte_t (*make_leaf)(pfn_t frame, unsigned int level, unsigned int rights,
 			    enum memory_type type);
@@ -184,7 +184,8 @@ static inline gfn_t spte_mmio_gfn(spte_t spte)
 /* True when an MMIO SPTE was made under `generation` of the slots (modulo its field). */
 static inline bool spte_mmio_is_current(spte_t spte, uint64_t generation)
 {
-	return ((FIELD_PREP(SPTE_MMIO_GENERATION, generation) ^ spte.v) & SPTE_MMIO_GENERATION) == 0;
+	return ((FIELD_PREP(SPTE_MMIO_GENERATION, generation) ^ spte.v) & SPTE_MMIO_GENERATION) ==
+	       0;
 }
 
 /* True when a present entry is one that the CPU of `limits` does not accept. */

@@ -30,14 +30,14 @@ enum table_state {
 #define ROLE_ROOT BITS(19, 16) /* index in mmu->root_store */
 
 struct table {
-	gfn_t gfn;           /* first that it covers (I13) */
-	hpa_t parent;        /* SPTE that links it; 0 for a root */
+	gfn_t gfn;    /* first that it covers (I13) */
+	hpa_t parent; /* SPTE that links it; 0 for a root */
 	uint32_t role;
 	uint32_t generation; /* of the slots when it was made */
-	uint16_t count;      /* entries that are not empty: present or MMIO (I5) */
-	uint8_t state;       /* enum table_state */
-	uint8_t seen;        /* the audit's mark */
-	uint32_t next;       /* index of the next retired one, or TABLE_END */
+	uint16_t count;	     /* entries that are not empty: present or MMIO (I5) */
+	uint8_t state;	     /* enum table_state */
+	uint8_t seen;	     /* the audit's mark */
+	uint32_t next;	     /* index of the next retired one, or TABLE_END */
 };
 
 static_assert(sizeof(struct table) == 32, "two headers in a cache line");
@@ -121,6 +121,17 @@ static inline struct table *table_child(const struct mmu *mmu, const struct tabl
 		return NULL;
 	}
 	return child;
+}
+
+/* Entries that are not empty, counted. */
+static inline unsigned int table_count_entries(const struct mmu *mmu, const struct table *table)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < SPTE_PER_TABLE; i++) {
+		count += !spte_is_empty(table_get(mmu, table, i));
+	}
+	return count;
 }
 
 struct table *table_alloc(struct mmu_held held, uint32_t role, gfn_t frame);

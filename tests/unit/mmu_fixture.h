@@ -8,10 +8,10 @@
 #ifndef TESTS_UNIT_MMU_FIXTURE_H
 #define TESTS_UNIT_MMU_FIXTURE_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <stdlib.h>
 
 #include <cmocka.h>

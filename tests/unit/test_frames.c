@@ -4,9 +4,9 @@
  * tear-down by the table alone. A model of one owner a frame is kept beside it.
  */
 /* sources: mm/frames.c tests/unit/harness.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 

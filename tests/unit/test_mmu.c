@@ -3,7 +3,9 @@
  * The MMU as the hypervisor uses it: slots, faults, MMIO, views, the pool running out. The
  * audit runs after each step. That broken rules are found is test_mmu_rules.c.
  */
-/* sources: mm/mmu.c mm/fault.c mm/table.c mm/root.c mm/rmap.c mm/memslot.c mm/walk.c mm/audit.c mm/inject.c mm/ept_format.c mm/npt_format.c mm/pool.c mm/frames.c lib/bug.c lib/status.c lib/printf.c tests/unit/harness.c */
+/* sources: mm/mmu.c mm/fault.c mm/table.c mm/zap.c mm/root.c mm/rmap.c mm/memslot.c mm/walk.c */
+/* sources: mm/audit.c mm/inject.c mm/ept_format.c mm/npt_format.c mm/pool.c mm/frames.c */
+/* sources: lib/bug.c lib/status.c lib/printf.c tests/unit/harness.c */
 #include "tests/unit/mmu_fixture.h"
 
 static const struct spte_format *const formats[] = { &ept_format, &npt_format };
@@ -292,8 +294,7 @@ static void test_views_share_an_rmap(void **state)
 
 		assert_int_not_equal(root.v, 0);
 		assert_int_equal(root.v, mmu_root(&fixture.mmu, view).v);
-		assert_int_equal(mmu_fault(&fixture.mmu, view, gpa(0x200000), MMU_READ),
-				 MMU_FIXED);
+		assert_int_equal(mmu_fault(&fixture.mmu, view, gpa(0x200000), MMU_READ), MMU_FIXED);
 		assert_int_equal(mmu_rmap_list(&fixture.mmu, gfn(0x200), NULL, 0), view + 1);
 		assert_clean(&fixture);
 	}

@@ -4,7 +4,9 @@
  * injected damage (by the audit, and by the ordinary check that meets it first), and what a
  * bugged partition still answers (P2, P4, P6, P7).
  */
-/* sources: mm/mmu.c mm/fault.c mm/table.c mm/root.c mm/rmap.c mm/memslot.c mm/walk.c mm/audit.c mm/inject.c mm/ept_format.c mm/npt_format.c mm/pool.c mm/frames.c lib/bug.c lib/status.c lib/printf.c tests/unit/harness.c */
+/* sources: mm/mmu.c mm/fault.c mm/table.c mm/zap.c mm/root.c mm/rmap.c mm/memslot.c mm/walk.c */
+/* sources: mm/audit.c mm/inject.c mm/ept_format.c mm/npt_format.c mm/pool.c mm/frames.c */
+/* sources: lib/bug.c lib/status.c lib/printf.c tests/unit/harness.c */
 #include <string.h>
 
 #include "tests/unit/mmu_fixture.h"
@@ -60,8 +62,8 @@ static void expect_rule(uint64_t frame, unsigned int level, spte_t value, enum r
 	assert_int_equal(table_store(held, table, index, value), -EIO);
 	mmu_unlock(held);
 	if (fixture_rule(&current) != rule) {
-		fail_msg("%s instead of %s: %s", rule_name(fixture_rule(&current)),
-			 rule_name(rule), bug_first(&current.bug)->detail.text);
+		fail_msg("%s instead of %s: %s", rule_name(fixture_rule(&current)), rule_name(rule),
+			 bug_first(&current.bug)->detail.text);
 	}
 	assert_int_equal(bug_first(&current.bug)->detail.gfn, frame);
 	assert_int_equal(table_get(&current.mmu, table, index).v, before.v);
@@ -113,7 +115,8 @@ static void test_forbidden_stores(void **state)
 		mmio = format->make_mmio(gfn(0x403), MMU_READ, current.mmu.slots->generation, 40);
 		expect_rule(0x403, 1, mmio, RULE_I8);
 		start_mapped(&current, format);
-		mmio = format->make_mmio(gfn(0x400), MMU_READ, current.mmu.slots->generation - 1, 40);
+		mmio = format->make_mmio(gfn(0x400), MMU_READ, current.mmu.slots->generation - 1,
+					 40);
 		expect_rule(0x400, 1, mmio, RULE_I8);
 		start_mapped(&current, format);
 		mmio = format->make_mmio(gfn(0x3ff), MMU_READ, current.mmu.slots->generation, 40);
@@ -217,43 +220,155 @@ static void test_wrong_removals(void **state)
 	fixture_end(&current);
 }
 
+/* The entry of a gfn at a level, for damaging. */
+struct entry {
+	struct table *table;
+	unsigned int index;
+	spte_t spte;
+};
+
+static struct entry entry_at(uint64_t frame, unsigned int level)
+{
+	struct entry entry = { table_at(&current, frame, level),
+			       level_index(gfn(frame), level),
+			       { 0 } };
+
+	entry.spte = table_get(&current.mmu, entry.table, entry.index);
+	return entry;
+}
+
+static void damage(struct entry entry, uint64_t value)
+{
+	table_damage((struct mmu_held){ &current.mmu }, entry.table, entry.index,
+		     (spte_t){ value });
+}
+
+/* The rmap head of a gfn in slot 0, made if it is not there. */
+static uint64_t *head_at(uint64_t frame)
+{
+	struct rmap_path path;
+
+	assert_int_equal(rmap_reserve(&current.mmu.rmap, memslot_by_id(current.mmu.slots, 0),
+				      gfn(frame), 1, &path),
+			 RMAP_OK);
+	return path.head;
+}
+
+static void unlink_of_a_wrong_table(void)
+{
+	struct entry link = entry_at(0x401, 2);
+
+	damage(link, link.spte.v + PAGE_SIZE);
+	assert_int_equal(table_store((struct mmu_held){ &current.mmu }, link.table, link.index,
+				     (spte_t){ 0 }),
+			 -EIO);
+}
+
+static void count_below_the_entries(void)
+{
+	struct entry leaf_entry = entry_at(0x401, 1);
+
+	leaf_entry.table->count = 0;
+	assert_int_equal(table_store((struct mmu_held){ &current.mmu }, leaf_entry.table,
+				     leaf_entry.index, (spte_t){ 0 }),
+			 -EIO);
+}
+
+static void add_to_wild_storage(void)
+{
+	current.mmu.rmap.tree[0][0].root = 0xdead000 | 1;
+	current.mmu.rmap.hint.key = 0;
+	assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
+}
+
+static void add_twice(void)
+{
+	*head_at(0x403) = table_sptep(&current.mmu, entry_at(0x401, 1).table, 3).v;
+	assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
+}
+
+static void add_to_a_wild_chain(void)
+{
+	*head_at(0x403) = 0xdead000 | RMAP_CHAIN;
+	assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
+}
+
+static void remove_from_a_wild_chain(void)
+{
+	*head_at(0x401) = 0xdead000 | RMAP_CHAIN;
+	assert_int_equal(mmu_slot_delete(&current.mmu, 0), -EIO);
+}
+
+static void remove_leaves_a_rest(void)
+{
+	(void)head_at(0x403);
+	current.mmu.rmap.tree[0][0].root++;
+	assert_int_equal(mmu_slot_delete(&current.mmu, 0), -EIO);
+}
+
+static void zap_through_a_wrong_table(void)
+{
+	struct entry link = entry_at(0x401, 2);
+
+	damage(link, link.spte.v + PAGE_SIZE);
+	assert_int_equal(mmu_slot_delete(&current.mmu, 0), -EIO);
+}
+
+static void fault_through_a_wrong_table(void)
+{
+	struct entry link = entry_at(0x401, 2);
+
+	damage(link, link.spte.v + PAGE_SIZE);
+	current.mmu.last_table = NULL;
+	assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
+}
+
+static void reclaim_with_a_wrong_parent(void)
+{
+	entry_at(0x401, 1).table->parent = hpa(0);
+	assert_false(table_reclaim((struct mmu_held){ &current.mmu }));
+}
+
+static void mmio_of_another_gfn(void)
+{
+	assert_int_equal(fixture_fault(&current, 0x400, MMU_READ), MMU_MMIO);
+	damage(entry_at(0x400, 1),
+	       ept_format.make_mmio(gfn(0x3fe), 1, current.mmu.slots->generation, 40).v);
+	assert_int_equal(mmu_fault_malformed(&current.mmu, 0, gpa(0x400000)), MMU_BUGGED);
+}
+
+static void root_without_a_reference(void)
+{
+	current.mmu.view_root[0]->refcount = 0;
+	(void)root_next((struct mmu_held){ &current.mmu }, NULL);
+}
+
 /* Headers, links and rmap storage that were damaged before an ordinary change meets them. */
 static void test_damage_met_by_changes(void **state)
 {
+	static const struct {
+		void (*run)(void);
+		enum rule rule;
+	} cases[] = {
+		{ unlink_of_a_wrong_table, RULE_I14 },
+		{ count_below_the_entries, RULE_I5 },
+		{ add_to_wild_storage, RULE_I2 },
+		{ add_twice, RULE_I1 },
+		{ add_to_a_wild_chain, RULE_I2 },
+		{ remove_from_a_wild_chain, RULE_I2 },
+		{ remove_leaves_a_rest, RULE_I2 },
+		{ zap_through_a_wrong_table, RULE_I14 },
+		{ fault_through_a_wrong_table, RULE_I14 },
+		{ reclaim_with_a_wrong_parent, RULE_I14 },
+		{ mmio_of_another_gfn, RULE_I8 },
+		{ root_without_a_reference, RULE_I6 },
+	};
+
 	(void)state;
-	for (unsigned int i = 0; i < 5; i++) {
-		static const enum rule rules[] = { RULE_I14, RULE_I5, RULE_I2, RULE_I1, RULE_I2 };
-		struct mmu_held held = { &current.mmu };
-		struct table *table;
-		struct rmap_path path;
-		unsigned int index;
-		spte_t spte;
-
+	for (unsigned int i = 0; i < ARRAY_COUNT(cases); i++) {
 		start_mapped(&current, &ept_format);
-		table = table_at(&current, 0x401, i == 0 ? 2 : 1);
-		if (i == 0) {
-			index = level_index(gfn(0x401), 2);
-			spte = table_get(&current.mmu, table, index);
-			table_damage(held, table, index, (spte_t){ spte.v + PAGE_SIZE });
-			assert_int_equal(table_store(held, table, index, (spte_t){ 0 }), -EIO);
-		} else if (i == 1) {
-			table->count = 0;
-			assert_int_equal(table_store(held, table, 1, (spte_t){ 0 }), -EIO);
-		} else if (i == 2) {
-			current.mmu.rmap.tree[0][0].root = 0xdead000 | 1;
-			current.mmu.rmap.hint.key = 0;
-			assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
-		} else {
-			hpa_t sptep = table_sptep(&current.mmu, table, 3);
-
-			assert_int_equal(rmap_reserve(&current.mmu.rmap,
-						      memslot_by_id(current.mmu.slots, 0),
-						      gfn(0x403), 1, &path),
-					 RMAP_OK);
-			*path.head = i == 3 ? sptep.v : 0xdead000 | RMAP_CHAIN;
-			assert_int_equal(fixture_fault(&current, 0x403, MMU_READ), MMU_BUGGED);
-		}
-		if (fixture_rule(&current) != rules[i]) {
+		cases[i].run();
+		if (fixture_rule(&current) != cases[i].rule) {
 			fail_msg("case %u: %s", i, rule_name(fixture_rule(&current)));
 		}
 		fixture_end(&current);
@@ -479,14 +594,48 @@ static void test_chain_ring_ends(void **state)
 	fixture_end(&current);
 }
 
+/* As test_audit_finds_each_rule(), where the words of the first finding say which check it was. */
+static void test_audit_words(void **state)
+{
+	static const char *const texts[] = {
+		"a leaf reaches out of its slot",
+		"a large leaf whose gfn or pfn is not aligned",
+		"a leaf does not map the slot's frame",
+		"a current MMIO SPTE in a memslot's range",
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_COUNT(texts); i++) {
+		struct mmu_audit audit;
+		struct entry entry;
+
+		start_mapped(&current, &npt_format);
+		entry = entry_at(i == 3 ? 0x403 : i == 2 ? 0x401 : 0x1000, i > 1 ? 1 : 2);
+		if (i == 0) {
+			current.mmu.slots->slot[2].page_count = 0x100;
+		} else if (i < 3) {
+			damage(entry, entry.spte.v + PAGE_SIZE);
+		} else {
+			entry.table->count++;
+			damage(entry,
+			       npt_format
+				       .make_mmio(gfn(0x403), 1, current.mmu.slots->generation, 40)
+				       .v);
+		}
+		assert_true(mmu_audit(&current.mmu, &audit) > 0);
+		assert_string_equal(audit.findings[0].detail.text, texts[i]);
+		fixture_end(&current);
+	}
+}
+
 /* The audit's own rules, one damage each that nothing else would see. */
 static void test_audit_finds_each_rule(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < 12; i++) {
 		static const enum rule rules[] = { RULE_I6,  RULE_I6,  RULE_I14, RULE_I13,
-						   RULE_I13, RULE_I14, RULE_I5,  RULE_I13,
-						   RULE_I11, RULE_I8,  RULE_I2,  RULE_I13 };
+						   RULE_I13, RULE_I14, RULE_I5,	 RULE_I13,
+						   RULE_I11, RULE_I8,  RULE_I2,	 RULE_I13 };
 		struct mmu_audit audit;
 		struct table *table;
 		uint64_t raw;
@@ -523,7 +672,8 @@ static void test_audit_finds_each_rule(void **state)
 			current.mmu.slots->slot[0].flags |= (uint32_t)MEMSLOT_READ_ONLY;
 			break;
 		case 9:
-			raw = ept_format.make_mmio(gfn(0x5), 1, current.mmu.slots->generation, 40).v;
+			raw = ept_format.make_mmio(gfn(0x5), 1, current.mmu.slots->generation, 40)
+				      .v;
 			table_damage((struct mmu_held){ &current.mmu }, table, 0, (spte_t){ raw });
 			table->count++;
 			break;
@@ -658,6 +808,7 @@ int main(void)
 		cmocka_unit_test(test_wild_pointers_are_not_followed),
 		cmocka_unit_test(test_chain_ring_ends),
 		cmocka_unit_test(test_audit_finds_each_rule),
+		cmocka_unit_test(test_audit_words),
 		cmocka_unit_test(test_root_references),
 		cmocka_unit_test(test_inject_is_refused_politely),
 		cmocka_unit_test(test_wide_condition),

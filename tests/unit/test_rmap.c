@@ -4,9 +4,9 @@
  * memory failing at each allocation, damage that must not be followed.
  */
 /* sources: mm/rmap.c mm/pool.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 

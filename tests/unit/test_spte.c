@@ -4,9 +4,9 @@
  * numbers: what is made, what is recognised, and what spte_check() refuses at each level.
  */
 /* sources: mm/ept_format.c mm/npt_format.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -65,14 +65,16 @@ static void test_what_is_made_is_recognised(void **state)
 				spte_t leaf = spte_leaf(format, pfn(0x40000), level, rights, 9);
 
 				assert_true(format->is_present(leaf) && spte_is_present(leaf));
-				assert_true(format->is_leaf(leaf, level) && spte_is_leaf(leaf, level));
+				assert_true(format->is_leaf(leaf, level) &&
+					    spte_is_leaf(leaf, level));
 				assert_false(format->is_mmio(leaf) || spte_is_table(leaf, level));
 				assert_false(format->is_malformed(leaf, true));
 				assert_int_equal(format->rights(leaf), rights);
 				assert_int_equal(spte_slot(leaf), 9);
 				assert_int_equal(spte_pfn(leaf).v, 0x40000);
 				assert_int_equal(spte_check(&limits, leaf, level), RULE_NONE);
-				assert_true((leaf.v & format->accessed) && (leaf.v & format->dirty));
+				assert_true((leaf.v & format->accessed) &&
+					    (leaf.v & format->dirty));
 			}
 		}
 		for (unsigned int level = 2; level <= SPTE_LEVELS; level++) {
@@ -84,7 +86,8 @@ static void test_what_is_made_is_recognised(void **state)
 		assert_true(format->is_mmio(mmio) && !spte_is_present(mmio));
 		assert_int_equal(spte_mmio_gfn(mmio).v, 0x5678);
 		assert_true(spte_mmio_is_current(mmio, 0x7ff) && spte_mmio_is_current(mmio, 0xfff));
-		assert_false(spte_mmio_is_current(mmio, 0x800) || spte_mmio_is_current(mmio, 0x7fe));
+		assert_false(spte_mmio_is_current(mmio, 0x800) ||
+			     spte_mmio_is_current(mmio, 0x7fe));
 		assert_int_equal(spte_check(&limits, mmio, 1), RULE_NONE);
 		assert_int_equal(spte_check(&limits, (spte_t){ 0 }, 1), RULE_NONE);
 		assert_false(format->is_present((spte_t){ 0 }) || format->is_mmio((spte_t){ 0 }));
@@ -119,8 +122,8 @@ static void test_check_refuses_exactly_the_reserved_bits(void **state)
 	for (unsigned int i = 0; i < ARRAY_COUNT(cases); i++) {
 		const struct spte_format *format = cases[i].format;
 		unsigned int level = cases[i].level;
-		spte_t good = cases[i].leaf ? spte_leaf(format, pfn(0), level, 7, 0) :
-					      spte_table(format, pfn(0));
+		spte_t good = cases[i].leaf ? spte_leaf(format, pfn(0), level, 7, 0)
+					    : spte_table(format, pfn(0));
 		struct spte_limits limits;
 
 		spte_limits_init(&limits, format, MAXPHYADDR, true);
@@ -135,7 +138,8 @@ static void test_check_refuses_exactly_the_reserved_bits(void **state)
 			if (cases[i].reserved & BIT(bit)) {
 				spte_t spte = { good.v | BIT(bit) };
 
-				/* Bit 7 turns it into a leaf of a level that has none: refused too. */
+				/* Bit 7 turns it into a leaf of a level that has none: refused too.
+				 */
 				assert_int_equal(spte_check(&limits, spte, level), RULE_I3);
 			}
 		}
@@ -181,8 +185,10 @@ static void test_malformed_values(void **state)
 	/* A CPU without 1 GiB pages; one with every address bit; garbage that is not present. */
 	assert_int_equal(spte_check(&ept, spte_leaf(&ept_format, pfn(0), 3, 7, 0), 3), RULE_I3);
 	assert_int_equal(spte_check(&npt, spte_leaf(&npt_format, pfn(0), 3, 7, 0), 3), RULE_I3);
-	assert_int_equal(spte_check(&wide, (spte_t){ spte_leaf(&ept_format, pfn(0), 1, 7, 0).v |
-						     BITS(51, 40) }, 1), RULE_NONE);
+	assert_int_equal(
+		spte_check(&wide,
+			   (spte_t){ spte_leaf(&ept_format, pfn(0), 1, 7, 0).v | BITS(51, 40) }, 1),
+		RULE_NONE);
 	assert_int_equal(spte_check(&ept, (spte_t){ 1 }, 1), RULE_I3);
 	assert_int_equal(spte_check(&npt, (spte_t){ 7 }, 1), RULE_I3);
 	assert_int_equal(spte_check(&npt, (spte_t){ BIT(20) }, 2), RULE_I3);
