@@ -15,6 +15,9 @@
 
 #define BACKOFF_FIRST_US UINT64_C(1000000)
 #define BACKOFF_LAST_US UINT64_C(60000000)
+#define RESET_SHORT_LIFE_US UINT64_C(2000000) /* shorter: the guest resets itself in a loop */
+#define RESET_FIRST_US UINT64_C(100000)
+#define RESET_DOUBLINGS 7
 
 static struct partition_entry entries[PARTITIONS_MAX];
 static unsigned int entry_count;
@@ -139,6 +142,7 @@ static int build_and_run(struct partition_entry *entry, struct error_text *error
 	}
 	entry->has_exit_status = false;
 	entry->start_count++;
+	entry->started_at = rdtsc();
 	set_state(entry, PARTITION_RUNNING, "");
 	wake_all(entry);
 	return 0;
@@ -269,10 +273,40 @@ static void apply_bug_policy(struct partition_entry *entry)
 		   entry->config->max_restarts, (unsigned long long)(delay / 1000));
 }
 
+static void restart_now(struct partition_entry *entry)
+{
+	struct error_text error;
+
+	entry->restart_at = UINT64_MAX;
+	if (build_and_run(entry, &error)) {
+		log_printf("%s", error.text);
+	}
+}
+
+/*
+ * A guest's reset is a fresh boot at once. One that resets itself all the time waits longer
+ * and longer, for building a partition is work that the others would pay for.
+ */
+static void reset_by_guest(struct partition_entry *entry)
+{
+	uint64_t now = rdtsc();
+	uint64_t delay = RESET_FIRST_US;
+
+	log_printf("%s: restarting: %s", entry->config->name, entry->partition->stop_reason);
+	if (now - entry->started_at >= tsc_from_us(RESET_SHORT_LIFE_US)) {
+		entry->short_lives = 0;
+		restart_now(entry);
+		return;
+	}
+	delay <<= MIN(entry->short_lives, (unsigned int)RESET_DOUBLINGS);
+	entry->short_lives++;
+	entry->restart_at = now + tsc_from_us(delay);
+	set_state(entry, PARTITION_OFF, "reset itself soon after its start; restarts in a while");
+}
+
 static void ended_by_guest(struct partition_entry *entry)
 {
-	struct partition *partition = entry->partition;
-	struct error_text error;
+	const struct partition *partition = entry->partition;
 
 	switch (partition->stop) {
 	case STOP_DEBUG_EXIT:
@@ -284,10 +318,7 @@ static void ended_by_guest(struct partition_entry *entry)
 		set_state(entry, PARTITION_OFF, partition->stop_reason);
 		return;
 	case STOP_RESET:
-		log_printf("%s: restarting: %s", entry->config->name, partition->stop_reason);
-		if (build_and_run(entry, &error)) {
-			log_printf("%s", error.text);
-		}
+		reset_by_guest(entry);
 		return;
 	case STOP_CRASH:
 	case STOP_NONE:
@@ -331,19 +362,12 @@ void partition_do_due_work(uint64_t now)
 {
 	for (unsigned int i = 0; i < entry_count; i++) {
 		struct partition_entry *entry = &entries[i];
-		struct error_text error;
 
 		if (entry->audit_at <= now) {
 			audit_after_injection(entry);
 		}
 		if (entry->restart_at <= now) {
-			entry->restart_at = UINT64_MAX;
-			log_printf("%s: restarting after a bug (%s, %u times)",
-				   entry->config->name, entry->fingerprint,
-				   entry->fingerprint_count);
-			if (build_and_run(entry, &error)) {
-				log_printf("%s", error.text);
-			}
+			restart_now(entry);
 		}
 	}
 }

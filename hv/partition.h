@@ -88,6 +88,8 @@ struct partition_entry {
 	bool has_exit_status;
 	uint32_t exit_status;
 	unsigned int start_count;
+	uint64_t started_at;         /* host TSC of the latest start */
+	unsigned int short_lives;    /* resets in a row, each soon after its start */
 	unsigned int bug_restarts;    /* used up of max-restarts */
 	char fingerprint[FINGERPRINT_MAX]; /* of the last bug: rule@file:line */
 	unsigned int fingerprint_count;
