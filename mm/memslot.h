@@ -105,7 +105,7 @@ static inline const struct memslot *memslot_by_id(const struct memslots *slots, 
 {
 	unsigned int position = id < MEMSLOTS_MAX ? slots->position[id] : 0;
 
-	return position ? &slots->slot[position - 1] : NULL;
+	return position - 1 < slots->count ? &slots->slot[position - 1] : NULL;
 }
 
 const struct memslot *memslot_search(const struct memslots *slots, gfn_t frame,

@@ -79,8 +79,8 @@ struct mmu_stats {
 	uint64_t reclaimed;   /* tables zapped because the pool was short */
 };
 
-#define MMU_ROOTS_MAX (2 * MMU_VIEWS_MAX) /* each view may have one valid and one on its way out \
-					   */
+/* Each view may have one valid root and one on its way out. */
+#define MMU_ROOTS_MAX (2 * MMU_VIEWS_MAX)
 
 /* The last fault that changed nothing, and how often it came (M6). */
 struct mmu_again {

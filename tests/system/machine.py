@@ -26,7 +26,11 @@ BOOT_TIMEOUT = {"qemu": 60, "bochs": 180}
 REPLY_TIMEOUT = {"qemu": 20, "bochs": 60}
 LINUX_TIMEOUT = {"qemu": 240, "bochs": 600}
 
+# A line of pulse and of the Linux guest's heartbeat.
+BEAT = re.compile(r"beat (\d+) checksum ok$", re.MULTILINE)
+
 # GRUB and shells move the cursor about; nothing of that matters to a test.
+ERASED = re.compile(r"[^\n]*\r\x1b\[K")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -180,8 +184,42 @@ class Machine:
             assert time.monotonic() < deadline, f"{name} is {states.get(name)}, not {state}"
             time.sleep(0.5)
 
+    def output(self, name, size=4096):
+        """The last bytes that a partition said on its console."""
+        return self.shell(f"output {name} {size}")
+
+    def beat(self, name):
+        """The number of the last heartbeat; 0 before the first. A wrong checksum fails."""
+        output = self.output(name)
+        assert "WRONG" not in output, f"{name} found its memory changed: {output}"
+        numbers = BEAT.findall(output)
+        return int(numbers[-1]) if numbers else 0
+
+    def wait_beats(self, name, more=1, timeout=60):
+        """Waits until the heartbeat has gone on by that many beats; returns the last."""
+        goal = self.beat(name) + more
+        deadline = time.monotonic() + timeout
+        while True:
+            beat = self.beat(name)
+            if beat >= goal:
+                return beat
+            assert time.monotonic() < deadline, f"{name} stands still at beat {beat}"
+            time.sleep(0.2)
+
+    def wait_output(self, name, pattern, timeout=60):
+        """Waits until a partition has said what matches; returns the match."""
+        deadline = time.monotonic() + timeout
+        while True:
+            output = self.output(name, 32768)
+            match = re.search(pattern, output, re.MULTILINE)
+            if match:
+                return match
+            assert time.monotonic() < deadline, f"{name} never said {pattern}: {output[-2000:]}"
+            time.sleep(0.5)
+
     def attach(self, name):
         self.send(f"console {name}\r")
+        self.expect_text(f"[attached to {name}, Ctrl-] detaches]")
 
     def detach(self):
         self.send(DETACH)
@@ -236,8 +274,8 @@ class Machine:
 
 
 def clean(text):
-    """Text without escape sequences, with plain newlines."""
-    return ESCAPE.sub("", text).replace("\r", "")
+    """Text as a person sees it: without erased lines and escape sequences, plain newlines."""
+    return ESCAPE.sub("", ERASED.sub("", text)).replace("\r", "")
 
 
 def read_until(connection, mark):

@@ -349,19 +349,20 @@ static void test_damage_met_by_changes(void **state)
 	static const struct {
 		void (*run)(void);
 		enum rule rule;
+		const char *text; /* where a later check would give the same rule */
 	} cases[] = {
-		{ unlink_of_a_wrong_table, RULE_I14 },
-		{ count_below_the_entries, RULE_I5 },
-		{ add_to_wild_storage, RULE_I2 },
-		{ add_twice, RULE_I1 },
-		{ add_to_a_wild_chain, RULE_I2 },
-		{ remove_from_a_wild_chain, RULE_I2 },
-		{ remove_leaves_a_rest, RULE_I2 },
-		{ zap_through_a_wrong_table, RULE_I14 },
-		{ fault_through_a_wrong_table, RULE_I14 },
-		{ reclaim_with_a_wrong_parent, RULE_I14 },
-		{ mmio_of_another_gfn, RULE_I8 },
-		{ root_without_a_reference, RULE_I6 },
+		{ unlink_of_a_wrong_table, RULE_I14, NULL },
+		{ count_below_the_entries, RULE_I5, NULL },
+		{ add_to_wild_storage, RULE_I2, "rmap storage leads out of the pool" },
+		{ add_twice, RULE_I1, NULL },
+		{ add_to_a_wild_chain, RULE_I2, NULL },
+		{ remove_from_a_wild_chain, RULE_I2, "rmap remove: damaged storage" },
+		{ remove_leaves_a_rest, RULE_I2, NULL },
+		{ zap_through_a_wrong_table, RULE_I14, NULL },
+		{ fault_through_a_wrong_table, RULE_I14, NULL },
+		{ reclaim_with_a_wrong_parent, RULE_I14, NULL },
+		{ mmio_of_another_gfn, RULE_I8, NULL },
+		{ root_without_a_reference, RULE_I6, NULL },
 	};
 
 	(void)state;
@@ -370,6 +371,9 @@ static void test_damage_met_by_changes(void **state)
 		cases[i].run();
 		if (fixture_rule(&current) != cases[i].rule) {
 			fail_msg("case %u: %s", i, rule_name(fixture_rule(&current)));
+		}
+		if (cases[i].text) {
+			assert_string_equal(bug_first(&current.bug)->detail.text, cases[i].text);
 		}
 		fixture_end(&current);
 	}
@@ -628,6 +632,116 @@ static void test_audit_words(void **state)
 	}
 }
 
+static void same_table_under_two_roots(void)
+{
+	assert_int_not_equal(mmu_root(&current.mmu, 1).v, 0);
+	current.mmu.view_root[1]->table = current.mmu.view_root[0]->table;
+	current.mmu.view_root[1]->view = 0;
+}
+
+static void root_without_a_root_table(void)
+{
+	current.mmu.view_root[0]->table = table_at(&current, 0x401, 1);
+}
+
+static void tables_miscounted(void)
+{
+	current.mmu.stats.tables++;
+}
+
+static void pool_refused_a_page(void)
+{
+	pool_free_page(&current.pool, &current);
+}
+
+static void entry_outside_of_tables(void)
+{
+	*head_at(0x403) = FIXTURE_POOL_BASE;
+}
+
+static void entry_without_a_leaf(void)
+{
+	*head_at(0x403) = table_sptep(&current.mmu, entry_at(0x401, 1).table, 9).v;
+}
+
+static void entry_of_another_gfn(void)
+{
+	*head_at(0x403) = table_sptep(&current.mmu, entry_at(0x401, 1).table, 2).v;
+}
+
+static void entry_of_another_pfn(void)
+{
+	struct entry entry = entry_at(0x401, 1);
+
+	damage(entry, entry.spte.v + PAGE_SIZE);
+}
+
+static void wild_chain(void)
+{
+	*head_at(0x403) = 0xdead000 | RMAP_CHAIN;
+}
+
+static void node_miscounted(void)
+{
+	current.mmu.rmap.tree[0][0].root++;
+}
+
+static void entries_miscounted(void)
+{
+	current.mmu.rmap.entry_count++;
+}
+
+static void slots_out_of_order(void)
+{
+	current.mmu.slots->position[2] = 200;
+}
+
+static bool found(const struct mmu_audit *audit, const char *text)
+{
+	for (unsigned int i = 0; i < audit->finding_count; i++) {
+		if (strcmp(audit->findings[i].detail.text, text) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void test_audit_structure(void **state)
+{
+	static const struct {
+		void (*run)(void);
+		const char *text;
+	} cases[] = {
+		{ same_table_under_two_roots, "a table is linked twice" },
+		{ root_without_a_root_table, "a root's table is not a root's table" },
+		{ tables_miscounted, "the number of tables is not what was counted" },
+		{ pool_refused_a_page, "the pool was given a page that is not its own" },
+		{ entry_outside_of_tables,
+		  "an rmap entry points at something that is not in a live table" },
+		{ entry_without_a_leaf,
+		  "an rmap entry points at an SPTE that is no leaf of its level" },
+		{ entry_of_another_gfn, "an rmap entry points at a leaf of another gfn" },
+		{ entry_of_another_pfn, "an rmap entry points at a leaf of another pfn" },
+		{ wild_chain, "an rmap chain is damaged" },
+		{ node_miscounted, "an rmap node's count is not the number of its words" },
+		{ entries_miscounted, "the number of rmap entries is not what was counted" },
+		{ slots_out_of_order, "the slots are not in order" },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_COUNT(cases); i++) {
+		struct mmu_audit audit;
+
+		start_mapped(&current, &ept_format);
+		cases[i].run();
+		assert_true(mmu_audit(&current.mmu, &audit) > 0);
+		if (!found(&audit, cases[i].text)) {
+			fail_msg("not found: %s", cases[i].text);
+		}
+		fixture_end(&current);
+	}
+}
+
 /* The audit's own rules, one damage each that nothing else would see. */
 static void test_audit_finds_each_rule(void **state)
 {
@@ -809,6 +923,7 @@ int main(void)
 		cmocka_unit_test(test_chain_ring_ends),
 		cmocka_unit_test(test_audit_finds_each_rule),
 		cmocka_unit_test(test_audit_words),
+		cmocka_unit_test(test_audit_structure),
 		cmocka_unit_test(test_root_references),
 		cmocka_unit_test(test_inject_is_refused_politely),
 		cmocka_unit_test(test_wide_condition),
