@@ -79,9 +79,8 @@ static void start_partitions(void)
 		struct partition_entry *entry = partition_at(i);
 		struct error_text error;
 
-		if (entry->config->valid && entry->config->start &&
-		    partition_start(entry, &error)) {
-			log_printf("%s", error.text);
+		if (entry->config->valid && entry->config->start) {
+			(void)!partition_start(entry, &error); /* which logs why, too */
 		}
 	}
 }

@@ -34,6 +34,7 @@ static const struct constant_msr constants[] = {
 	{ MSR_IA32_DEBUGCTL, true, 0 },
 	{ MSR_SYSCFG, true, 0 },
 	{ MSR_HWCR, true, 0 },
+	{ MSR_NB_CFG, true, 0 },
 	{ MSR_INT_PENDING_MESSAGE, true, 0 },
 	{ MSR_DE_CFG, false, MSR_DE_CFG_LFENCE_SERIALIZES },
 };

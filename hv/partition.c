@@ -64,6 +64,11 @@ unsigned int partitions_count(void)
 	return entry_count;
 }
 
+bool partition_asids_shared(void)
+{
+	return entry_count >= virt_caps.asid_count; /* 0 is the host's */
+}
+
 struct partition_entry *partition_at(unsigned int index)
 {
 	return &entries[index];
@@ -278,9 +283,7 @@ static void restart_now(struct partition_entry *entry)
 	struct error_text error;
 
 	entry->restart_at = UINT64_MAX;
-	if (build_and_run(entry, &error)) {
-		log_printf("%s", error.text);
-	}
+	(void)!build_and_run(entry, &error); /* which logs why, too */
 }
 
 /*
@@ -327,8 +330,26 @@ static void ended_by_guest(struct partition_entry *entry)
 	set_state(entry, PARTITION_CRASHED, partition->stop_reason);
 }
 
+/* An injection that nothing has run into yet is looked for. */
+static void audit_after_injection(struct partition_entry *entry)
+{
+	struct mmu_audit audit;
+	uint64_t violations;
+
+	entry->audit_at = UINT64_MAX;
+	if (!entry->partition || bug_is_set(&entry->partition->bug)) {
+		return;
+	}
+	violations = mmu_audit(&entry->partition->mmu, &audit);
+	log_printf("%s: audit after the injection: %llu violations", entry->config->name,
+		   (unsigned long long)violations);
+}
+
 void partition_ended(struct partition_entry *entry)
 {
+	if (entry->audit_at != UINT64_MAX) { /* it ended of what was injected? */
+		audit_after_injection(entry);
+	}
 	remove_all(entry);
 	if (!bug_is_set(&entry->partition->bug)) {
 		ended_by_guest(entry);
@@ -340,24 +361,6 @@ void partition_ended(struct partition_entry *entry)
 	apply_bug_policy(entry);
 }
 
-/* An injection that nothing has run into yet is looked for. */
-static void audit_after_injection(struct partition_entry *entry)
-{
-	struct mmu_audit audit;
-	uint64_t violations;
-
-	entry->audit_at = UINT64_MAX;
-	if (!entry->partition || entry->state == PARTITION_BUGGED) {
-		return;
-	}
-	violations = mmu_audit(&entry->partition->mmu, &audit);
-	log_printf("%s: audit after the injection: %llu violations", entry->config->name,
-		   (unsigned long long)violations);
-	if (bug_is_set(&entry->partition->bug)) {
-		partition_ended(entry);
-	}
-}
-
 void partition_do_due_work(uint64_t now)
 {
 	for (unsigned int i = 0; i < entry_count; i++) {
@@ -365,6 +368,10 @@ void partition_do_due_work(uint64_t now)
 
 		if (entry->audit_at <= now) {
 			audit_after_injection(entry);
+			if (entry->partition && entry->state != PARTITION_BUGGED &&
+			    bug_is_set(&entry->partition->bug)) {
+				partition_ended(entry);
+			}
 		}
 		if (entry->restart_at <= now) {
 			restart_now(entry);

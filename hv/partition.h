@@ -150,6 +150,12 @@ void partition_end(struct partition *partition, enum stop_cause cause, const cha
 /* Finds the earliest device timer and arms for it; after any change of partition->timer. */
 void partition_next_timer(struct partition *partition);
 
+/*
+ * True when the CPU has fewer ASIDs than there are partitions: those beyond share number 1,
+ * so translations are dropped whenever another vCPU is loaded.
+ */
+bool partition_asids_shared(void);
+
 /* Total exits of the partition's vCPUs, and host memory that belongs to it, in bytes. */
 uint64_t partition_exits(const struct partition_entry *entry);
 uint64_t partition_memory(const struct partition_entry *entry);

@@ -177,7 +177,7 @@ static int create_vcpu(struct partition *partition, unsigned int index, struct e
 	vcpu->partition = partition;
 	vcpu->id = index;
 	vcpu->virt.partition = &partition->virt;
-	vcpu->virt.asid = (uint32_t)(1 + (partition->id - 1) % (virt_caps.asid_count - 1));
+	vcpu->virt.asid = partition->id < virt_caps.asid_count ? partition->id : 1;
 	vcpu->virt.offer = VIRT_NO_OFFER;
 	vcpu->virt.flush = true; /* an earlier life may have left translations of this ASID */
 	vcpu->virt.xcr0 = 1;

@@ -101,6 +101,9 @@ void sched_load(struct sched_entity *entity)
 		return;
 	}
 	unload(cpu);
+	if (unlikely(partition_asids_shared())) {
+		vcpu_of(entity)->virt.flush = true;
+	}
 	virt->vcpu_load(&vcpu_of(entity)->virt);
 	cpu->loaded = entity;
 }

@@ -41,7 +41,7 @@ static void cmd_machine(const struct shell_args *args)
 	console_get_stats(&console);
 	if (args->json) {
 		json_open(NULL, '{');
-		json_string("virtualisation", virt->name);
+		json_string("virtualisation", virt ? virt->name : "none");
 		json_number("uptime_us", tsc_uptime_us());
 		json_number("tsc_hz", tsc_hz());
 		json_number("frames_total", frames.total);
@@ -54,7 +54,8 @@ static void cmd_machine(const struct shell_args *args)
 		json_end();
 		return;
 	}
-	shell_print("virtualisation  %s, TSC %llu kHz, up %llu ms\n", virt->name,
+	shell_print("virtualisation  %s, TSC %llu kHz, up %llu ms\n",
+		    virt ? virt->name : "none",
 		    (unsigned long long)(tsc_hz() / 1000),
 		    (unsigned long long)(tsc_uptime_us() / 1000));
 	shell_print("memory          %llu MiB, %llu free (largest run %llu), %llu the hypervisor's\n",

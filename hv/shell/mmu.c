@@ -287,6 +287,10 @@ static void cmd_inject(const struct shell_args *args)
 		list_kinds(args);
 		return;
 	}
+	if (bug_is_set(&entry->partition->bug)) {
+		shell_error(args, "%s is bugged already", entry->config->name);
+		return;
+	}
 	if (args->count == 3) {
 		if (!shell_number(args, 2, "gfn", &frame.v)) {
 			return;
@@ -301,7 +305,16 @@ static void cmd_inject(const struct shell_args *args)
 	}
 	log_printf("%s: injected %s at gfn 0x%llx", entry->config->name, args->word[1],
 		   (unsigned long long)frame.v);
-	entry->audit_at = rdtsc() + tsc_from_us(AUDIT_DELAY_US);
+	/*
+	 * What the CPU itself reports may be met by the guest first. The rest could let it out
+	 * of its compartment, so it is looked for before it runs again.
+	 */
+	entry->audit_at = rdtsc();
+	if (kind == MMU_INJECT_SPTE_RESERVED) {
+		entry->audit_at += tsc_from_us(AUDIT_DELAY_US);
+	} else {
+		partition_do_due_work(entry->audit_at);
+	}
 }
 
 static const struct shell_command commands[] = {

@@ -411,6 +411,29 @@ static void test_double_faults(void **state)
 	assert_int_equal(FIELD_GET(VMCB_EVENT_VECTOR, vcpu.reinject), VECTOR_GP);
 }
 
+/* A fault while #DF is delivered shuts the CPU down: reported without entering the guest. */
+static void test_fault_in_double_fault(void **state)
+{
+	static const uint8_t seconds[] = { VECTOR_GP, VECTOR_PF, VECTOR_NP };
+	struct exit exit;
+
+	(void)state;
+	protected_mode();
+	for (size_t i = 0; i < ARRAY_COUNT(seconds); i++) {
+		vcpu.reinject = 0;
+		inject(VECTOR_GP);
+		inject(VECTOR_GP);
+		inject(seconds[i]);
+		svm_ops.enter(&vcpu, &exit);
+		assert_int_equal(exit.kind, EXIT_TRIPLE_FAULT);
+		assert_int_equal(vcpu.reinject, 0);
+	}
+	inject(VECTOR_GP);
+	inject(VECTOR_GP);
+	inject(VECTOR_UD); /* benign: it replaces the double fault */
+	assert_int_equal(FIELD_GET(VMCB_EVENT_VECTOR, vcpu.reinject), VECTOR_UD);
+}
+
 static void test_injected_exceptions(void **state)
 {
 	struct exit_exception gp = { .vector = VECTOR_GP, .has_error = true, .error = 0x18 };
@@ -650,6 +673,7 @@ int main(void)
 		TEST(test_interrupted_events_come_again),
 		TEST(test_pending_offer_is_not_injected_too),
 		TEST(test_double_faults),
+		TEST(test_fault_in_double_fault),
 		TEST(test_injected_exceptions),
 		TEST(test_nmi_waits_for_iret),
 		TEST(test_rip_and_interrupts_enabled),

@@ -30,10 +30,19 @@ static bool makes_double_fault(uint64_t first, uint8_t second)
 	if (!(first & VMCB_EVENT_V) || FIELD_GET(VMCB_EVENT_TYPE, first) != VMCB_EVENT_EXCEPTION) {
 		return false;
 	}
-	if (vector == VECTOR_DF || vector == VECTOR_PF) {
+	if (vector == VECTOR_PF) {
 		return contributory || second == VECTOR_PF;
 	}
 	return contributory && ((BIT(vector) & EXCEPTIONS_CONTRIBUTORY) != 0);
+}
+
+/* True when `second` is raised while a double fault is delivered: the CPU shuts down. */
+static bool makes_shutdown(uint64_t first, uint8_t second)
+{
+	return (first & VMCB_EVENT_V) &&
+	       FIELD_GET(VMCB_EVENT_TYPE, first) == VMCB_EVENT_EXCEPTION &&
+	       FIELD_GET(VMCB_EVENT_VECTOR, first) == VECTOR_DF &&
+	       ((BIT(second) & EXCEPTIONS_CONTRIBUTORY) || second == VECTOR_PF);
 }
 
 /*
@@ -56,6 +65,10 @@ void svm_inject_exception(struct virt_vcpu *vcpu, const struct exit_exception *e
 		vmcb->save.dr6 |= exception->dr6;
 		vmcb->save.dr7 &= ~DR7_GD;
 		svm_dirty(vmcb, VMCB_CLEAN_DRX);
+	}
+	if (makes_shutdown(vcpu->reinject, exception->vector)) {
+		vcpu->reinject = SVM_SHUTDOWN;
+		return;
 	}
 	if (makes_double_fault(vcpu->reinject, exception->vector)) {
 		event = event_make(VMCB_EVENT_EXCEPTION, VECTOR_DF) | VMCB_EVENT_EV;
@@ -370,12 +383,27 @@ static void end_offer(struct vmcb *vmcb, struct exit *exit)
 	svm_host_tpr_clear();
 }
 
+/* The shutdown that inject_exception() found, as the CPU would report it. */
+static void report_shutdown(struct virt_vcpu *vcpu, struct exit *exit)
+{
+	vcpu->reinject = 0;
+	*exit = (struct exit){
+		.kind = EXIT_TRIPLE_FAULT,
+		.raw_reason = VMEXIT_SHUTDOWN,
+		.rip = svm_vmcb(vcpu)->save.rip,
+	};
+}
+
 /* See virt_ops.enter. */
 void svm_enter(struct virt_vcpu *vcpu, struct exit *exit)
 {
 	struct vmcb *vmcb = svm_vmcb(vcpu);
 	struct vmcb_control *control = &vmcb->control;
 
+	if (unlikely(vcpu->reinject == SVM_SHUTDOWN)) {
+		report_shutdown(vcpu, exit);
+		return;
+	}
 	update_nmi_state(vcpu, vmcb);
 	prepare_entry(vcpu, vmcb);
 	svm_run(&vcpu->regs, ptr_to_hpa(vmcb).v, ptr_to_hpa(vcpu->page[1]).v,

@@ -35,6 +35,9 @@ enum svm_nmi_state {
 	SVM_NMI_LEAVING, /* at the IRET: open as soon as RIP is elsewhere */
 };
 
+/* virt_vcpu.reinject: a fault during a double fault. No event looks like this. */
+#define SVM_SHUTDOWN UINT64_MAX
+
 static inline struct vmcb *svm_vmcb(struct virt_vcpu *vcpu)
 {
 	return vcpu->page[0];
