@@ -54,8 +54,9 @@ static unsigned int hours(uint8_t mode)
 /* Days from 1970-01-01 to the first of a month, in the Gregorian calendar. */
 static uint64_t days_before(unsigned int year, unsigned int month)
 {
-	static const uint16_t before[12] = { 0,	  31,  59,  90,	 120, 151,
-					     181, 212, 243, 273, 304, 334 };
+	static const uint16_t before[12] = {
+		0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334
+	};
 	unsigned int leap_years = (year - 1968) / 4; /* right from 1970 to 2099 */
 	uint64_t days = (uint64_t)(year - 1970) * 365 + leap_years + before[month - 1];
 

@@ -63,10 +63,10 @@ static void report_walk(struct partition_entry *entry, const struct bug_detail *
 		log_printf("%s:   walk level %u sptep " PRIhpa " spte 0x%016llx%s%s%s",
 			   entry->config->name, step->level, ADDR_ARG(step->sptep),
 			   (unsigned long long)step->spte,
-			   step->mmio	 ? " mmio" :
-			   step->leaf	 ? " leaf" :
-			   step->present ? " table" :
-					   " not present",
+			   step->mmio	   ? " mmio"
+			   : step->leaf	   ? " leaf"
+			   : step->present ? " table"
+					   : " not present",
 			   step->broken ? " breaks " : "",
 			   step->broken ? rule_name(step->broken) : "");
 	}
@@ -90,8 +90,8 @@ void bugged_report(struct partition_entry *entry)
 		return;
 	}
 	detail = &record->detail;
-	log_printf("%s: BUGGED by rule %s: %s", entry->config->name,
-		   rule_name(record->site->rule), rule_text(record->site->rule));
+	log_printf("%s: BUGGED by rule %s: %s", entry->config->name, rule_name(record->site->rule),
+		   rule_text(record->site->rule));
 	log_printf("%s:   found at %s:%u %s(), CPU %u, vCPU %u, view %u, level %u",
 		   entry->config->name, record->site->file, record->site->line,
 		   record->site->function, record->cpu, detail->vcpu, detail->view, detail->level);

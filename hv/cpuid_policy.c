@@ -23,14 +23,15 @@
 #define KVM_FEATURE_CLOCKSOURCE_STABLE BIT(24)
 
 /* Leaf 1. Hidden among others: MONITOR, VMX, SMX, EST, TM2, PDCM, DCA; MCE, MCA, DS, ACPI, HTT. */
-#define LEAF1_ECX                                                                                  \
-	(BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(22) |    \
+#define LEAF1_ECX                                                                               \
+	(BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(22) | \
 	 BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
 #define LEAF1_ECX_ALWAYS (BIT(21) | BIT(24) | BIT(31)) /* x2APIC, TSC-deadline, hypervisor */
 #define LEAF1_ECX_XSAVE BIT(26)
 #define LEAF1_ECX_OSXSAVE BIT(27)
-#define LEAF1_EDX (BITS(6, 0) | BIT(8) | BIT(9) | BIT(11) | BITS(13, 12) | BITS(17, 15) | \
-		   BIT(19) | BITS(27, 23))
+#define LEAF1_EDX                                                                         \
+	(BITS(6, 0) | BIT(8) | BIT(9) | BIT(11) | BITS(13, 12) | BITS(17, 15) | BIT(19) | \
+	 BITS(27, 23))
 #define LEAF1_EDX_APIC BIT(9)
 /* Leaf 7: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT
  * CLWB AVX512CD SHA BW VL. Hidden: TSC_ADJUST, SGX, HLE, RTM, MPX, PQM, PT. */
@@ -39,13 +40,12 @@
 	 BIT(18) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24) | BIT(28) | BIT(29) | BIT(30) | \
 	 BIT(31))
 /* VBMI UMIP VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID. Hidden: PKU, LA57, CET. */
-#define LEAF7_ECX                                                                                  \
-	(BIT(1) | BIT(2) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14) |      \
+#define LEAF7_ECX                                                                             \
+	(BIT(1) | BIT(2) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14) | \
 	 BIT(22))
 #define LEAF7_EDX (BIT(2) | BIT(3) | BIT(4)) /* AVX512 4VNNIW, 4FMAPS; fast short REP MOV */
 /* 0x80000001: LAHF ABM SSE4A misaligned-SSE PREFETCHW XOP FMA4 TBM; no SVM, no SKINIT. */
-#define EXT1_ECX                                                                                   \
-	(BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
+#define EXT1_ECX (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
 #define EXT1_EDX (LEAF1_EDX | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(27) | BIT(29))
 #define XSAVE_FEATURES BITS(2, 0) /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1; not XSAVES */
 
@@ -76,11 +76,11 @@ static void init_basic(void)
 		basic[7].ebx &= ~(uint32_t)(BIT(5) | BIT(16) | BIT(17) | BIT(21) | BITS(31, 30));
 	}
 	/* SDM, leaf 15H: TSC = ECX * EBX / EAX. The local APIC's timer runs on ECX. */
-	basic[0x15] = (struct cpuid_result){ VLAPIC_BUS_HZ / 1000,
-					     (uint32_t)(tsc_hz() / 1000), VLAPIC_BUS_HZ, 0 };
-	basic[0x16] = (struct cpuid_result){ (uint32_t)(tsc_hz() / 1000000),
-					     (uint32_t)(tsc_hz() / 1000000),
-					     VLAPIC_BUS_HZ / 1000000, 0 };
+	basic[0x15] = (struct cpuid_result){ VLAPIC_BUS_HZ / 1000, (uint32_t)(tsc_hz() / 1000),
+					     VLAPIC_BUS_HZ, 0 };
+	basic[0x16] =
+		(struct cpuid_result){ (uint32_t)(tsc_hz() / 1000000),
+				       (uint32_t)(tsc_hz() / 1000000), VLAPIC_BUS_HZ / 1000000, 0 };
 }
 
 static void init_extended(void)
@@ -259,8 +259,8 @@ static struct cpuid_result xsave_leaf(uint32_t subleaf)
 	}
 	xcr0 = xgetbv(0) & mask; /* the guest's: its vCPU is loaded */
 	if (subleaf == 0) {
-		r = (struct cpuid_result){ (uint32_t)mask, xsave_size(xcr0),
-					   xsave_size(mask), (uint32_t)(mask >> 32) };
+		r = (struct cpuid_result){ (uint32_t)mask, xsave_size(xcr0), xsave_size(mask),
+					   (uint32_t)(mask >> 32) };
 	} else if (subleaf == 1) {
 		r.eax = keep(cpuid_checked(0xd, 1).eax, XSAVE_FEATURES);
 		r.ebx = xsave_size_compacted(xcr0);

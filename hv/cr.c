@@ -153,7 +153,7 @@ static enum outcome guest_writes(struct vcpu *vcpu, unsigned int number, uint64_
 }
 
 static enum outcome guest_reads(struct vcpu *vcpu, unsigned int number, unsigned int gpr,
-			    unsigned int size)
+				unsigned int size)
 {
 	struct virt_paging paging;
 	uint64_t value;
@@ -199,8 +199,8 @@ static enum outcome lmsw(struct vcpu *vcpu, const struct decoded *decoded)
 		struct segment_state segment;
 
 		virt->get_segment(&vcpu->virt, (enum segment)decoded->segment, &segment);
-		linear = decoder_effective_address(decoded, &regs,
-						   vcpu->exit.rip + decoded->length);
+		linear =
+			decoder_effective_address(decoded, &regs, vcpu->exit.rip + decoded->length);
 		if (!in_64_bit_code(&access.paging) || decoded->segment >= SEGMENT_FS) {
 			linear += segment.base;
 		}
@@ -227,9 +227,9 @@ static enum outcome decode_and_write(struct vcpu *vcpu)
 	virt->get_paging(&vcpu->virt, &paging);
 	switch (decoded.system) {
 	case SYSTEM_MOV_TO_CR:
-		return guest_writes(vcpu, decoded.system_register,
-				    vcpu_read_gpr(vcpu, decoded.gpr,
-						  in_64_bit_code(&paging) ? 8 : 4));
+		return guest_writes(
+			vcpu, decoded.system_register,
+			vcpu_read_gpr(vcpu, decoded.gpr, in_64_bit_code(&paging) ? 8 : 4));
 	case SYSTEM_MOV_FROM_CR:
 		return guest_reads(vcpu, decoded.system_register, decoded.gpr,
 				   in_64_bit_code(&paging) ? 8 : 4);

@@ -14,9 +14,8 @@ static_assert(ACCESS_READ == MMU_READ && ACCESS_WRITE == MMU_WRITE && ACCESS_EXE
 
 enum outcome inject_fault(struct vcpu *vcpu, uint8_t vector, uint32_t error)
 {
-	vcpu->injection = (struct exit_exception){ .vector = vector,
-						   .has_error = true,
-						   .error = error };
+	vcpu->injection =
+		(struct exit_exception){ .vector = vector, .has_error = true, .error = error };
 	return OUTCOME_INJECT;
 }
 
@@ -33,10 +32,9 @@ enum outcome inject_ud(struct vcpu *vcpu)
 
 enum outcome inject_pf(struct vcpu *vcpu, uint64_t linear, uint32_t error)
 {
-	vcpu->injection = (struct exit_exception){ .vector = VECTOR_PF,
-						   .has_error = true,
-						   .error = error,
-						   .cr2 = linear };
+	vcpu->injection = (struct exit_exception){
+		.vector = VECTOR_PF, .has_error = true, .error = error, .cr2 = linear
+	};
 	return OUTCOME_INJECT;
 }
 
@@ -95,7 +93,8 @@ static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
 	case MMU_MMIO:
 	case MMU_READ_ONLY:
 		if (vcpu->virt.reinject) { /* the CPU's own access, not the instruction at RIP */
-			return crash(vcpu, "an event was delivered through memory that is not there");
+			return crash(vcpu,
+				     "an event was delivered through memory that is not there");
 		}
 		return vcpu->exit.fault.table_walk ? table_outside_memory(vcpu) : exit_mmio(vcpu);
 	case MMU_NO_MEMORY:
@@ -112,14 +111,14 @@ static enum outcome handle_nested_fault(struct vcpu *vcpu)
 {
 	const struct exit_fault *fault = &vcpu->exit.fault;
 
-	return handle_mmu_result(vcpu, mmu_fault(&vcpu->partition->mmu, 0, fault->address,
-						 fault->access));
+	return handle_mmu_result(
+		vcpu, mmu_fault(&vcpu->partition->mmu, 0, fault->address, fault->access));
 }
 
 static enum outcome handle_malformed(struct vcpu *vcpu)
 {
-	return handle_mmu_result(vcpu, mmu_fault_malformed(&vcpu->partition->mmu, 0,
-							   vcpu->exit.fault.address));
+	return handle_mmu_result(
+		vcpu, mmu_fault_malformed(&vcpu->partition->mmu, 0, vcpu->exit.fault.address));
 }
 
 static enum outcome dispatch(struct vcpu *vcpu)

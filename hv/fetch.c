@@ -39,9 +39,8 @@ static const uint8_t *cached_page(struct vcpu *vcpu, const struct virt_paging *p
 	const struct fetch_cache *cache = &vcpu->fetch;
 
 	if (cache->page != (linear & PAGE_MASK) || cache->cr3 != paging->cr3 ||
-	    cache->cr4 != paging->cr4 || cache->efer != paging->efer ||
-	    cache->cpl != paging->cpl || !cache->code ||
-	    cache->generation != slots_generation(vcpu)) {
+	    cache->cr4 != paging->cr4 || cache->efer != paging->efer || cache->cpl != paging->cpl ||
+	    !cache->code || cache->generation != slots_generation(vcpu)) {
 		return NULL;
 	}
 	for (unsigned int i = 0; i < cache->count; i++) {
@@ -79,8 +78,8 @@ static void keep(struct vcpu *vcpu, const struct virt_paging *paging, uint64_t l
  * Host address of the code at `linear` and in *size how much of it there is, to the end of
  * its page. NULL and *outcome when the guest cannot execute there.
  */
-static const uint8_t *code_at(struct vcpu *vcpu, const struct guest_access *access,
-			      uint64_t linear, size_t *size, enum outcome *outcome)
+static const uint8_t *code_at(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
+			      size_t *size, enum outcome *outcome)
 {
 	const uint8_t *page = cached_page(vcpu, &access->paging, linear);
 	uint64_t offset = linear & ~PAGE_MASK;
@@ -150,10 +149,8 @@ struct plain_instruction {
 };
 
 static const struct plain_instruction plain[EXIT_KIND_COUNT] = {
-	[EXIT_CPUID] = { 2, { 0x0f, 0xa2 } },
-	[EXIT_HLT] = { 1, { 0xf4 } },
-	[EXIT_MSR_READ] = { 2, { 0x0f, 0x32 } },
-	[EXIT_MSR_WRITE] = { 2, { 0x0f, 0x30 } },
+	[EXIT_CPUID] = { 2, { 0x0f, 0xa2 } },		[EXIT_HLT] = { 1, { 0xf4 } },
+	[EXIT_MSR_READ] = { 2, { 0x0f, 0x32 } },	[EXIT_MSR_WRITE] = { 2, { 0x0f, 0x30 } },
 	[EXIT_HYPERCALL] = { 3, { 0x0f, 0x01, 0xd9 } },
 };
 
@@ -165,9 +162,8 @@ static bool is_plain(enum exit_kind kind, const uint8_t *code, size_t size)
 	    code[0] != expected->bytes[0]) {
 		return false;
 	}
-	return expected->length == 1 ||
-	       (code[1] == expected->bytes[1] &&
-		(expected->length == 2 || code[2] == expected->bytes[2]));
+	return expected->length == 1 || (code[1] == expected->bytes[1] &&
+					 (expected->length == 2 || code[2] == expected->bytes[2]));
 }
 
 enum outcome fetch_length(struct vcpu *vcpu)

@@ -39,16 +39,15 @@ int guest_physical_read(struct partition *partition, gpa_t address, void *buffer
 }
 
 /* Writes `data` (NULL: zeros) to [address, address + size), all of it or nothing. */
-static int write_range(struct partition *partition, gpa_t address, size_t size,
-			     const uint8_t *data)
+static int write_range(struct partition *partition, gpa_t address, size_t size, const uint8_t *data)
 {
 	for (unsigned int pass = 0; pass < 2; pass++) {
 		size_t done = 0;
 
 		while (done < size) {
 			size_t chunk;
-			void *to = mmu_guest_ptr(&partition->mmu, gpa(address.v + done), &chunk,
-						 true);
+			void *to =
+				mmu_guest_ptr(&partition->mmu, gpa(address.v + done), &chunk, true);
 
 			if (!to) {
 				return -ERANGE;

@@ -17,15 +17,15 @@
  */
 int __must_check guest_physical_read(struct partition *partition, gpa_t address, void *buffer,
 				     size_t size);
-int __must_check guest_physical_write(struct partition *partition, gpa_t address,
-				      const void *data, size_t size);
+int __must_check guest_physical_write(struct partition *partition, gpa_t address, const void *data,
+				      size_t size);
 int __must_check guest_physical_zero(struct partition *partition, gpa_t address, size_t size);
 
 /* A linear address with the paging state it is used under. */
 struct guest_access {
 	struct virt_paging paging; /* filled by guest_access_init() */
-	uint32_t kind;             /* ACCESS_READ, ACCESS_WRITE or ACCESS_EXECUTE */
-	bool user;                 /* CPL 3 */
+	uint32_t kind;		   /* ACCESS_READ, ACCESS_WRITE or ACCESS_EXECUTE */
+	bool user;		   /* CPL 3 */
 };
 
 void guest_access_init(struct guest_access *access, struct vcpu *vcpu, uint32_t kind);

@@ -19,8 +19,7 @@ static uint64_t width_mask(unsigned int size)
 
 static bool is_lapic_page(const struct partition *partition, uint64_t address)
 {
-	return (address & PAGE_MASK) == VLAPIC_GPA &&
-	       vlapic_hw_enabled(&partition->devices.vlapic);
+	return (address & PAGE_MASK) == VLAPIC_GPA && vlapic_hw_enabled(&partition->devices.vlapic);
 }
 
 static uint64_t device_read(struct partition *partition, uint64_t address, unsigned int size)
@@ -150,8 +149,8 @@ static void read_alu(struct vcpu *vcpu, const struct decoded *d, uint64_t memory
 	uint64_t other = operand_read(vcpu, d, d->size);
 	uint64_t result;
 
-	result = d->memory_is_left ? alu_for_guest(vcpu, d, memory, other) :
-				     alu_for_guest(vcpu, d, other, memory);
+	result = d->memory_is_left ? alu_for_guest(vcpu, d, memory, other)
+				   : alu_for_guest(vcpu, d, other, memory);
 	if (!d->memory_is_left && d->alu != ALU_CMP && d->alu != ALU_TEST) {
 		operand_write(vcpu, d, d->size, result);
 	}
@@ -226,10 +225,10 @@ static enum outcome string_element(struct vcpu *vcpu, const struct decoded *d,
 	enum outcome outcome = OUTCOME_NEXT;
 
 	if (loads) {
-		outcome = string_access(vcpu, ACCESS_READ,
-					string_linear(vcpu, d, GPR_RSI, (enum segment)d->segment,
-						      paging),
-					d->size, &value);
+		outcome = string_access(
+			vcpu, ACCESS_READ,
+			string_linear(vcpu, d, GPR_RSI, (enum segment)d->segment, paging), d->size,
+			&value);
 	}
 	if (stores && outcome == OUTCOME_NEXT) {
 		outcome = string_access(vcpu, ACCESS_WRITE,

@@ -114,8 +114,8 @@ enum outcome exit_msr_read(struct vcpu *vcpu)
 	uint64_t value;
 
 	if (is_x2apic(number)) {
-		return vlapic_msr_read(vlapic, number, &value) ? inject_gp(vcpu) :
-								 read_done(vcpu, value);
+		return vlapic_msr_read(vlapic, number, &value) ? inject_gp(vcpu)
+							       : read_done(vcpu, value);
 	}
 	switch (number) {
 	case MSR_IA32_TSC:
@@ -219,8 +219,7 @@ enum outcome exit_msr_write(struct vcpu *vcpu)
 		break;
 	}
 	if (mtrr_is(number)) {
-		return mtrr_write(&partition->msrs, number, value) ? OUTCOME_NEXT :
-								     inject_gp(vcpu);
+		return mtrr_write(&partition->msrs, number, value) ? OUTCOME_NEXT : inject_gp(vcpu);
 	}
 	constant = find_constant(number);
 	if (!constant) {

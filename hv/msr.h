@@ -18,10 +18,10 @@ struct msr_state {
 	uint64_t mtrr_default;
 	uint64_t mtrr_variable[2 * MTRR_VARIABLE_COUNT];
 	uint64_t mtrr_fixed[MTRR_FIXED_COUNT];
-	uint64_t pvclock;    /* gpa | 1 of the vCPU time record, 0: off */
+	uint64_t pvclock;		 /* gpa | 1 of the vCPU time record, 0: off */
 	uint32_t denied[MSR_DENIED_MAX]; /* distinct unknown MSRs that were tried */
-	unsigned int denied_count;       /* entries used */
-	uint64_t denied_accesses;        /* all of them */
+	unsigned int denied_count;	 /* entries used */
+	uint64_t denied_accesses;	 /* all of them */
 };
 
 void msr_state_init(struct msr_state *msrs);

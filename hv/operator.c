@@ -13,7 +13,7 @@
 #include "hv/shell/shell.h"
 #include "lib/string.h"
 
-#define CTRL(c) ((c) & 0x1f)
+#define CTRL(c) ((c)&0x1f)
 #define DETACH 0x1d /* Ctrl-] */
 #define HISTORY 8
 #define ATTACHED_POLL_US 5000
@@ -23,7 +23,7 @@
 enum escape_state { ESCAPE_NONE, ESCAPE_STARTED, ESCAPE_BRACKET };
 
 static struct {
-	bool started;         /* a prompt may be shown */
+	bool started; /* a prompt may be shown */
 	bool prompt_shown;
 	char line[SHELL_LINE_MAX];
 	size_t length;
@@ -32,8 +32,8 @@ static struct {
 	unsigned int history_back;  /* how far up the operator went */
 	enum escape_state escape;
 	struct partition_entry *attached;
-	int held;             /* a byte that the guest's UART had no room for, or -1 */
-	bool skip_newline;    /* the last byte was \r: a \n right after it is the same key */
+	int held;	   /* a byte that the guest's UART had no room for, or -1 */
+	bool skip_newline; /* the last byte was \r: a \n right after it is the same key */
 } state = { .held = -1 };
 
 static void show_prompt(void)

@@ -29,7 +29,7 @@ enum partition_state {
 	PARTITION_STOPPED, /* never started, stopped or destroyed by the operator */
 	PARTITION_RUNNING,
 	PARTITION_PAUSED,
-	PARTITION_OFF,     /* the guest ended by itself: power off or debug exit */
+	PARTITION_OFF,	   /* the guest ended by itself: power off or debug exit */
 	PARTITION_CRASHED, /* triple fault, or something that the guest did and we cannot go on */
 	PARTITION_BUGGED,  /* one of our invariants broke (P1) */
 };
@@ -53,29 +53,29 @@ struct partition {
 	struct virt_partition virt;
 	struct vdevs devices;
 	struct msr_state msrs;
-	struct ring serial;         /* what the guest sent on COM1 */
-	uint64_t tsc_offset;        /* partition time = host TSC + tsc_offset */
-	uint64_t tsc_adjust;        /* guest TSC = partition time + tsc_adjust: its own writes */
+	struct ring serial;	      /* what the guest sent on COM1 */
+	uint64_t tsc_offset;	      /* partition time = host TSC + tsc_offset */
+	uint64_t tsc_adjust;	      /* guest TSC = partition time + tsc_adjust: its own writes */
 	uint64_t timer[VTIMER_COUNT]; /* deadlines in partition time, VTIMER_NEVER */
-	uint64_t next_timer;        /* the earliest of them, in host TSC */
+	uint64_t next_timer;	      /* the earliest of them, in host TSC */
 	enum stop_cause stop;
-	uint32_t stop_status;       /* debug exit */
+	uint32_t stop_status; /* debug exit */
 	char stop_reason[REASON_MAX];
-	bool serial_watched;        /* somebody looks: come to the core soon after output */
-	bool console_wakeup;        /* set by serial output while watched, cleared by the core */
+	bool serial_watched; /* somebody looks: come to the core soon after output */
+	bool console_wakeup; /* set by serial output while watched, cleared by the core */
 	struct vcpu vcpus[VCPUS_MAX];
 	unsigned int vcpu_count;
 };
 
 /* Scheduling state of one vCPU. Machine-owned, of the CPU whose queue it is on. */
 struct sched_entity {
-	struct list_node link;  /* run queue or sleepers; own list when on neither */
-	bool queued;            /* on the run queue */
-	bool sleeping;          /* on the sleepers' list */
-	uint64_t wake_at;       /* host TSC; UINT64_MAX: only by wake-up */
-	uint64_t cpu_ticks;     /* host TSC ticks that it ran */
+	struct list_node link; /* run queue or sleepers; own list when on neither */
+	bool queued;	       /* on the run queue */
+	bool sleeping;	       /* on the sleepers' list */
+	uint64_t wake_at;      /* host TSC; UINT64_MAX: only by wake-up */
+	uint64_t cpu_ticks;    /* host TSC ticks that it ran */
 	struct partition_entry *entry;
-	unsigned int vcpu;      /* index in its partition */
+	unsigned int vcpu; /* index in its partition */
 };
 
 /* Machine-owned, written in the core only. */
@@ -88,13 +88,13 @@ struct partition_entry {
 	bool has_exit_status;
 	uint32_t exit_status;
 	unsigned int start_count;
-	uint64_t started_at;         /* host TSC of the latest start */
-	unsigned int short_lives;    /* resets in a row, each soon after its start */
-	unsigned int bug_restarts;    /* used up of max-restarts */
+	uint64_t started_at;		   /* host TSC of the latest start */
+	unsigned int short_lives;	   /* resets in a row, each soon after its start */
+	unsigned int bug_restarts;	   /* used up of max-restarts */
 	char fingerprint[FINGERPRINT_MAX]; /* of the last bug: rule@file:line */
 	unsigned int fingerprint_count;
-	uint64_t restart_at; /* host TSC, UINT64_MAX: no restart is due */
-	uint64_t audit_at;   /* host TSC: look after an injection; UINT64_MAX: none due */
+	uint64_t restart_at;  /* host TSC, UINT64_MAX: no restart is due */
+	uint64_t audit_at;    /* host TSC: look after an injection; UINT64_MAX: none due */
 	uint64_t serial_seen; /* cursor of the operator in partition->serial */
 	uint64_t past_exits;  /* of earlier lives, for `ps` */
 	struct sched_entity sched[VCPUS_MAX];

@@ -16,8 +16,8 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
-#define LOW_RAM_END UINT64_C(0xa0000)    /* the VGA hole starts here */
-#define ROM_AREA UINT64_C(0xc0000)       /* and ends here: option ROMs, of which there are none */
+#define LOW_RAM_END UINT64_C(0xa0000) /* the VGA hole starts here */
+#define ROM_AREA UINT64_C(0xc0000)    /* and ends here: option ROMs, of which there are none */
 #define EBDA_BASE UINT64_C(0x9fc00)
 #define HIGH_RAM_START UINT64_C(0x100000)
 #define ABOVE_4G UINT64_C(0x100000000)
@@ -53,8 +53,7 @@ static int create_pool(struct partition_entry *entry, struct error_text *error)
 	pfn_t start;
 
 	if (frames_alloc(pages, 1, entry->id, FRAME_POOL, &start)) {
-		return error_set(error, -ENOMEM,
-				 "no %llu KiB of host memory for the metadata pool",
+		return error_set(error, -ENOMEM, "no %llu KiB of host memory for the metadata pool",
 				 (unsigned long long)(pages * PAGE_SIZE / KIB));
 	}
 	pool_init(&pool, hpa_to_ptr(pfn_to_hpa(start)), pages);
@@ -141,8 +140,8 @@ static int add_memory(struct slot_builder *builder, uint64_t address, uint64_t s
 		}
 		if (address == 0) {
 			status = add_slot(builder, 0, LOW_RAM_END, frame, error);
-			status = status ? status :
-					  add_slot(builder, ROM_AREA, chunk - ROM_AREA,
+			status = status ? status
+					: add_slot(builder, ROM_AREA, chunk - ROM_AREA,
 						   pfn(frame.v + ROM_AREA / PAGE_SIZE), error);
 		} else {
 			status = add_slot(builder, address, chunk, frame, error);
@@ -181,8 +180,8 @@ static int create_vcpu(struct partition *partition, unsigned int index, struct e
 	vcpu->virt.offer = VIRT_NO_OFFER;
 	vcpu->virt.flush = true; /* an earlier life may have left translations of this ASID */
 	vcpu->virt.xcr0 = 1;
-	vcpu->trace = pool_alloc_run(&partition->pool,
-				     TRACE_SIZE * sizeof(*vcpu->trace) / PAGE_SIZE);
+	vcpu->trace =
+		pool_alloc_run(&partition->pool, TRACE_SIZE * sizeof(*vcpu->trace) / PAGE_SIZE);
 	vcpu->virt.xsave_area = pool_alloc_run(&partition->pool, xsave_pages);
 	for (unsigned int i = 0; i < VIRT_VCPU_PAGES; i++) {
 		vcpu->virt.page[i] = pool_alloc_run(&partition->pool, 1);
@@ -248,8 +247,7 @@ static void add_e820(struct loader_target *target, uint64_t start, uint64_t end,
 	target->e820[target->e820_count++] = (struct loader_e820){ start, end - start, type };
 }
 
-static void init_target(struct loader_target *target, struct partition *partition,
-			uint64_t memory)
+static void init_target(struct loader_target *target, struct partition *partition, uint64_t memory)
 {
 	uint64_t low_end = MIN(memory, GUEST_LOW_END);
 

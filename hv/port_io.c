@@ -16,7 +16,7 @@ struct string_io {
 	struct guest_access access;
 	uint64_t address_mask;
 	uint64_t segment_base;
-	uint64_t step; /* to add: size, or its negative */
+	uint64_t step;	      /* to add: size, or its negative */
 	unsigned int pointer; /* enum gpr: RSI or RDI */
 };
 
@@ -45,8 +45,7 @@ static void string_io_init(struct string_io *string, struct vcpu *vcpu, const st
 	    (string->access.paging.cs_rights & SEGMENT_RIGHTS_L) && io->segment < SEGMENT_FS) {
 		string->segment_base = 0;
 	}
-	string->address_mask = io->address_size == 8 ? ~UINT64_C(0) :
-						       BIT(io->address_size * 8) - 1;
+	string->address_mask = io->address_size == 8 ? ~UINT64_C(0) : BIT(io->address_size * 8) - 1;
 	string->pointer = io->in ? GPR_RDI : GPR_RSI;
 	string->step = io->size;
 	if (string->access.paging.rflags & RFLAGS_DF) {
@@ -80,8 +79,8 @@ static enum outcome move_element(struct vcpu *vcpu, const struct exit_io *io,
 		bus_read(&partition->devices.ports, io->port, io->size, &value);
 		(void)!guest_physical_write(partition, address[0], &value, first);
 		if (first < io->size) {
-			(void)!guest_physical_write(partition, address[1], (uint8_t *)&value + first,
-						    io->size - first);
+			(void)!guest_physical_write(partition, address[1],
+						    (uint8_t *)&value + first, io->size - first);
 		}
 		return OUTCOME_NEXT;
 	}

@@ -21,11 +21,11 @@
 
 struct sched_cpu {
 	struct list_node runnable;
-	struct list_node sleepers; /* sorted by wake_at */
+	struct list_node sleepers;   /* sorted by wake_at */
 	struct sched_entity *loaded; /* the vCPU whose state is in this CPU's hardware */
 	struct sched_entity *running;
 	uint64_t armed; /* what the host timer is set to, UINT64_MAX: off */
-	bool in_guest;  /* between vcpu_run() and its return */
+	bool in_guest;	/* between vcpu_run() and its return */
 };
 
 static struct sched_cpu cpus[MAX_CPUS];

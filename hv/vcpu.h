@@ -23,8 +23,8 @@ struct trace_entry {
 /* Why vcpu_run() came back. */
 enum vcpu_result {
 	VCPU_INTERRUPTED, /* a host interrupt is pending, or console output to be shown */
-	VCPU_BLOCKED,     /* halted: until an interrupt or partition->next_timer */
-	VCPU_STOPPED,     /* partition->stop or its bug_state says why */
+	VCPU_BLOCKED,	  /* halted: until an interrupt or partition->next_timer */
+	VCPU_STOPPED,	  /* partition->stop or its bug_state says why */
 };
 
 /*
@@ -33,7 +33,7 @@ enum vcpu_result {
  */
 struct fetch_cache {
 	const uint8_t *code; /* host address of the page; NULL: nothing is kept */
-	uint64_t page;       /* linear address of the page */
+	uint64_t page;	     /* linear address of the page */
 	uint64_t cr3;
 	uint64_t cr4;
 	uint64_t efer;
@@ -51,12 +51,12 @@ struct vcpu {
 	struct partition *partition;
 	unsigned int id;
 	bool halted;
-	uint64_t loops;       /* exits, all kinds */
+	uint64_t loops; /* exits, all kinds */
 	uint64_t exits[EXIT_KIND_COUNT];
-	struct exit exit;     /* of the latest exit */
+	struct exit exit;		 /* of the latest exit */
 	struct exit_exception injection; /* filled by a handler that returns OUTCOME_INJECT */
-	struct trace_entry *trace; /* TRACE_SIZE entries, by `loops` */
-	uint64_t now;         /* host TSC of the latest exit */
+	struct trace_entry *trace;	 /* TRACE_SIZE entries, by `loops` */
+	uint64_t now;			 /* host TSC of the latest exit */
 	struct fetch_cache fetch;
 };
 
@@ -66,11 +66,11 @@ enum vcpu_result vcpu_run(struct vcpu *vcpu);
 /* What a handler of an exit asks for; done in one place, hv/exit.c. */
 enum outcome {
 	OUTCOME_RESUME, /* as it is: the same instruction again, or RIP was set */
-	OUTCOME_NEXT,   /* the instruction is done: move RIP past it */
+	OUTCOME_NEXT,	/* the instruction is done: move RIP past it */
 	OUTCOME_INJECT, /* deliver vcpu->injection */
-	OUTCOME_BLOCK,  /* RIP moves on, then halt */
-	OUTCOME_CORE,   /* back to the CPU loop, vCPU stays runnable */
-	OUTCOME_STOP,   /* partition_end() was called, or the partition is bugged */
+	OUTCOME_BLOCK,	/* RIP moves on, then halt */
+	OUTCOME_CORE,	/* back to the CPU loop, vCPU stays runnable */
+	OUTCOME_STOP,	/* partition_end() was called, or the partition is bugged */
 };
 
 /* Decides and does everything about vcpu->exit. hv/exit.c */
@@ -83,15 +83,15 @@ enum outcome inject_ud(struct vcpu *vcpu);
 enum outcome inject_pf(struct vcpu *vcpu, uint64_t linear, uint32_t error);
 
 /* Handlers by family, one file each. */
-enum outcome exit_cpuid(struct vcpu *vcpu);      /* hv/cpuid_policy.c */
-enum outcome exit_msr_read(struct vcpu *vcpu);   /* hv/msr.c */
+enum outcome exit_cpuid(struct vcpu *vcpu);    /* hv/cpuid_policy.c */
+enum outcome exit_msr_read(struct vcpu *vcpu); /* hv/msr.c */
 enum outcome exit_msr_write(struct vcpu *vcpu);
-enum outcome exit_cr_access(struct vcpu *vcpu);  /* hv/cr.c */
+enum outcome exit_cr_access(struct vcpu *vcpu); /* hv/cr.c */
 enum outcome exit_xsetbv(struct vcpu *vcpu);
 enum outcome exit_efer_write(struct vcpu *vcpu, uint64_t value);
-enum outcome exit_io(struct vcpu *vcpu);         /* hv/port_io.c */
-enum outcome exit_mmio(struct vcpu *vcpu);       /* hv/mmio.c */
-enum outcome exit_hypercall(struct vcpu *vcpu);  /* hv/hypercall.c */
+enum outcome exit_io(struct vcpu *vcpu);	/* hv/port_io.c */
+enum outcome exit_mmio(struct vcpu *vcpu);	/* hv/mmio.c */
+enum outcome exit_hypercall(struct vcpu *vcpu); /* hv/hypercall.c */
 
 /*
  * A general register as an instruction sees it; RSP is fetched from or put into the

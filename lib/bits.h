@@ -20,7 +20,7 @@
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -56,7 +56,6 @@ static inline bool ranges_overlap(uint64_t a, uint64_t a_end, uint64_t b, uint64
 {
 	return a < b_end && b < a_end;
 }
-
 
 /*
  * a * b / c with a 128-bit product; the quotient saturates at UINT64_MAX. c is not 0.

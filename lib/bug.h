@@ -19,10 +19,27 @@
 /* Rules of the MMU contract, by their own numbers. Names come from rule_name(). */
 enum rule {
 	RULE_NONE,
-	RULE_P4, RULE_P9, RULE_P10,
-	RULE_I1, RULE_I2, RULE_I3, RULE_I4, RULE_I5, RULE_I6, RULE_I7, RULE_I8,
-	RULE_I9, RULE_I10, RULE_I11, RULE_I12, RULE_I13, RULE_I14, RULE_I15,
-	RULE_R1, RULE_V3, RULE_M6,
+	RULE_P4,
+	RULE_P9,
+	RULE_P10,
+	RULE_I1,
+	RULE_I2,
+	RULE_I3,
+	RULE_I4,
+	RULE_I5,
+	RULE_I6,
+	RULE_I7,
+	RULE_I8,
+	RULE_I9,
+	RULE_I10,
+	RULE_I11,
+	RULE_I12,
+	RULE_I13,
+	RULE_I14,
+	RULE_I15,
+	RULE_R1,
+	RULE_V3,
+	RULE_M6,
 	RULE_COUNT,
 };
 
@@ -80,9 +97,9 @@ struct bug_ops {
 };
 
 struct bug_state {
-	_Atomic uint32_t bugged;     /* 0, 1 while the first record is written, 2 */
-	_Atomic uint64_t violations; /* all of them, the first included */
-	struct bug_record first;     /* valid when bugged == 2 */
+	_Atomic uint32_t bugged;		     /* 0, 1 while the first record is written, 2 */
+	_Atomic uint64_t violations;		     /* all of them, the first included */
+	struct bug_record first;		     /* valid when bugged == 2 */
 	_Atomic uint64_t warned[BUG_SITES_MAX / 64]; /* a bit per site */
 	const struct bug_ops *ops;
 };
@@ -108,10 +125,9 @@ const char *rule_text(enum rule rule);
 /* Truth of `!!(cond)`, evaluated once; when true the partition of `state` is bugged. */
 #define BUG_CHECK(state, cond, rule_, class_, ...)                                                 \
 	({                                                                                         \
-		static const struct bug_site bug_site_                                             \
-			__attribute__((section("bug_sites"), used, aligned(8))) = {                \
-				__FILE__, __func__, #cond, __LINE__, rule_, class_                 \
-			};                                                                         \
+		static const struct bug_site bug_site_ __attribute__((                             \
+			section("bug_sites"), used, aligned(8))) = { __FILE__, __func__, #cond,    \
+								     __LINE__, rule_,	 class_ }; \
 		bool hit_ = unlikely(!!(cond));                                                    \
 		if (hit_) {                                                                        \
 			const struct bug_detail detail_ = { __VA_ARGS__ };                         \
@@ -120,9 +136,9 @@ const char *rule_text(enum rule rule);
 		hit_;                                                                              \
 	})
 
-#define PARTITION_BUG_ON(state, cond, rule, ...)                                                   \
+#define PARTITION_BUG_ON(state, cond, rule, ...) \
 	BUG_CHECK(state, cond, rule, BUG_PLAIN, ##__VA_ARGS__)
-#define PARTITION_DATA_BUG_ON(state, cond, rule, ...)                                              \
+#define PARTITION_DATA_BUG_ON(state, cond, rule, ...) \
 	BUG_CHECK(state, cond, rule, BUG_DATA_CORRUPTION, ##__VA_ARGS__)
 
 #endif

@@ -15,7 +15,8 @@ struct list_node {
 
 #define list_entry(node, type, member) container_of(node, type, member)
 
-#define list_for_each(node, head) for ((node) = (head)->next; (node) != (head); (node) = (node)->next)
+#define list_for_each(node, head) \
+	for ((node) = (head)->next; (node) != (head); (node) = (node)->next)
 
 static inline void list_init(struct list_node *head)
 {

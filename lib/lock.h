@@ -18,11 +18,14 @@
 #include <stdint.h>
 
 struct spinlock {
-	_Atomic uint32_t next;   /* ticket that the next taker draws */
+	_Atomic uint32_t next;	  /* ticket that the next taker draws */
 	_Atomic uint32_t serving; /* ticket that holds the lock */
 };
 
-#define SPINLOCK_INIT { 0, 0 }
+#define SPINLOCK_INIT \
+	{             \
+		0, 0  \
+	}
 
 static inline void spinlock_init(struct spinlock *lock)
 {

@@ -17,9 +17,6 @@ uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c)
 	if (high >= c) {
 		return UINT64_MAX;
 	}
-	__asm__("divq %4"
-		: "=a"(quotient), "=d"(remainder)
-		: "a"(low), "d"(high), "r"(c)
-		: "cc");
+	__asm__("divq %4" : "=a"(quotient), "=d"(remainder) : "a"(low), "d"(high), "r"(c) : "cc");
 	return quotient;
 }

@@ -9,12 +9,12 @@
 
 _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-#define ASSERT(cond)                                                                               \
-	do {                                                                                       \
-		if (__builtin_expect(!(cond), 0)) {                                                \
-			panic("%s:%d: %s: assertion failed: %s", __FILE__, __LINE__, __func__,     \
-			      #cond);                                                              \
-		}                                                                                  \
+#define ASSERT(cond)                                                                           \
+	do {                                                                                   \
+		if (__builtin_expect(!(cond), 0)) {                                            \
+			panic("%s:%d: %s: assertion failed: %s", __FILE__, __LINE__, __func__, \
+			      #cond);                                                          \
+		}                                                                              \
 	} while (0)
 
 #endif

@@ -17,7 +17,7 @@ struct spec {
 	bool zero;
 	char sign; /* ' ' or '+' before a number that is not negative, or 0 */
 	int width;
-	int precision; /* -1: none given */
+	int precision;	   /* -1: none given */
 	unsigned int size; /* bytes of the integer argument */
 };
 

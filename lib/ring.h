@@ -41,7 +41,8 @@ static inline uint64_t ring_oldest(const struct ring *ring)
  * that was overtaken is first moved to the oldest byte and *lost (may be NULL) raised by
  * the number of bytes that are gone.
  */
-static inline bool ring_get(const struct ring *ring, uint64_t *cursor, uint8_t *byte, uint64_t *lost)
+static inline bool ring_get(const struct ring *ring, uint64_t *cursor, uint8_t *byte,
+			    uint64_t *lost)
 {
 	uint64_t oldest = ring_oldest(ring);
 

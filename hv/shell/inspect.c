@@ -209,8 +209,7 @@ static void trace_entry(const struct shell_args *args, const struct vcpu *vcpu, 
 	} else {
 		shell_print("%10llu tsc %-14llu %-18s rip %016llx reason 0x%x info 0x%llx\n",
 			    (unsigned long long)number, (unsigned long long)t->tsc, kind,
-			    (unsigned long long)t->rip, t->raw_reason,
-			    (unsigned long long)t->info);
+			    (unsigned long long)t->rip, t->raw_reason, (unsigned long long)t->info);
 	}
 }
 

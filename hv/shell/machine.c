@@ -54,15 +54,15 @@ static void cmd_machine(const struct shell_args *args)
 		json_end();
 		return;
 	}
-	shell_print("virtualisation  %s, TSC %llu kHz, up %llu ms\n",
-		    virt ? virt->name : "none",
+	shell_print("virtualisation  %s, TSC %llu kHz, up %llu ms\n", virt ? virt->name : "none",
 		    (unsigned long long)(tsc_hz() / 1000),
 		    (unsigned long long)(tsc_uptime_us() / 1000));
-	shell_print("memory          %llu MiB, %llu free (largest run %llu), %llu the hypervisor's\n",
-		    (unsigned long long)(frames.total * PAGE_SIZE / MIB),
-		    (unsigned long long)(frames.free * PAGE_SIZE / MIB),
-		    (unsigned long long)(frames.largest_free_run * PAGE_SIZE / MIB),
-		    (unsigned long long)(frames.hypervisor * PAGE_SIZE / MIB));
+	shell_print(
+		"memory          %llu MiB, %llu free (largest run %llu), %llu the hypervisor's\n",
+		(unsigned long long)(frames.total * PAGE_SIZE / MIB),
+		(unsigned long long)(frames.free * PAGE_SIZE / MIB),
+		(unsigned long long)(frames.largest_free_run * PAGE_SIZE / MIB),
+		(unsigned long long)(frames.hypervisor * PAGE_SIZE / MIB));
 	shell_print("interrupts      %llu timer, %llu NMI, %llu spurious\n",
 		    (unsigned long long)interrupt_count(VECTOR_TIMER),
 		    (unsigned long long)this_cpu()->nmi_count,

@@ -75,12 +75,12 @@ static void slots(const struct shell_args *args, struct partition_entry *entry, 
 			json_bool("read_only", (slot->flags & MEMSLOT_READ_ONLY) != 0);
 			json_close('}');
 		} else {
-			shell_print("slot %-2u gpa 0x%010llx..0x%010llx -> hpa 0x%llx %s\n",
-				    slot->id, (unsigned long long)(slot->gfn.v * PAGE_SIZE),
-				    (unsigned long long)((slot->gfn.v + slot->page_count) *
-							 PAGE_SIZE),
-				    (unsigned long long)(slot->pfn.v * PAGE_SIZE),
-				    (slot->flags & MEMSLOT_READ_ONLY) ? "read-only" : "read-write");
+			shell_print(
+				"slot %-2u gpa 0x%010llx..0x%010llx -> hpa 0x%llx %s\n", slot->id,
+				(unsigned long long)(slot->gfn.v * PAGE_SIZE),
+				(unsigned long long)((slot->gfn.v + slot->page_count) * PAGE_SIZE),
+				(unsigned long long)(slot->pfn.v * PAGE_SIZE),
+				(slot->flags & MEMSLOT_READ_ONLY) ? "read-only" : "read-write");
 		}
 	}
 	if (args->json) {
@@ -221,7 +221,7 @@ struct mmu_verb {
 };
 
 static const struct mmu_verb verbs[] = {
-	{ "stat", NULL, stat },	      { "slots", NULL, slots }, { "audit", NULL, audit },
+	{ "stat", NULL, stat },	 { "slots", NULL, slots }, { "audit", NULL, audit },
 	{ "walk", "GPA", walk }, { "rmap", "GFN", rmap },
 };
 

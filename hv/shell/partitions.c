@@ -148,16 +148,18 @@ static void show_life(const struct partition_entry *entry)
 {
 	const struct partition *partition = entry->partition;
 
-	shell_print("pool       %llu of %llu pages used, peak %llu; %llu KiB of host memory in all\n",
-		    (unsigned long long)partition->pool.used_count,
-		    (unsigned long long)partition->pool.page_count,
-		    (unsigned long long)partition->pool.peak_count,
-		    (unsigned long long)(partition_memory(entry) / KIB));
-	shell_print("unclaimed  ports: %llu reads, %llu writes; addresses: %llu reads, %llu writes\n",
-		    (unsigned long long)partition->devices.ports.unclaimed_reads,
-		    (unsigned long long)partition->devices.ports.unclaimed_writes,
-		    (unsigned long long)partition->devices.mmio.unclaimed_reads,
-		    (unsigned long long)partition->devices.mmio.unclaimed_writes);
+	shell_print(
+		"pool       %llu of %llu pages used, peak %llu; %llu KiB of host memory in all\n",
+		(unsigned long long)partition->pool.used_count,
+		(unsigned long long)partition->pool.page_count,
+		(unsigned long long)partition->pool.peak_count,
+		(unsigned long long)(partition_memory(entry) / KIB));
+	shell_print(
+		"unclaimed  ports: %llu reads, %llu writes; addresses: %llu reads, %llu writes\n",
+		(unsigned long long)partition->devices.ports.unclaimed_reads,
+		(unsigned long long)partition->devices.ports.unclaimed_writes,
+		(unsigned long long)partition->devices.mmio.unclaimed_reads,
+		(unsigned long long)partition->devices.mmio.unclaimed_writes);
 	shell_print("           the last ones: port 0x%llx, address 0x%llx\n",
 		    (unsigned long long)partition->devices.ports.last_unclaimed,
 		    (unsigned long long)partition->devices.mmio.last_unclaimed);

@@ -11,8 +11,7 @@ static const struct shell_command help_commands[] = {
 	{ "help", "[COMMAND]", "this list, or one command's line", 0, 1, false, cmd_help },
 };
 
-static const struct shell_family shell_help = { "Help", help_commands,
-						ARRAY_COUNT(help_commands) };
+static const struct shell_family shell_help = { "Help", help_commands, ARRAY_COUNT(help_commands) };
 
 static const struct shell_family *const families[] = {
 	&shell_partitions, &shell_inspect, &shell_mmu, &shell_machine, &shell_help,

@@ -14,15 +14,15 @@
 #define SHELL_WORDS_MAX 16
 
 struct shell_args {
-	unsigned int count;             /* words after the command's name, -j not counted */
+	unsigned int count; /* words after the command's name, -j not counted */
 	const char *word[SHELL_WORDS_MAX];
 	bool json;
 };
 
 struct shell_command {
 	const char *name;
-	const char *usage; /* the arguments, as the help shows them */
-	const char *help;  /* what it does, one line */
+	const char *usage;  /* the arguments, as the help shows them */
+	const char *help;   /* what it does, one line */
 	unsigned int least; /* words that it takes */
 	unsigned int most;
 	bool json; /* takes -j */
@@ -59,7 +59,7 @@ bool shell_number(const struct shell_args *args, unsigned int index, const char 
 		  uint64_t *value);
 
 /* hv/shell/json.c: one object or array at a time on one line, commas by themselves. */
-void json_open(const char *key, char bracket);  /* '{' or '['; key NULL in arrays and at top */
+void json_open(const char *key, char bracket); /* '{' or '['; key NULL in arrays and at top */
 void json_close(char bracket);
 void json_string(const char *key, const char *value);
 void json_number(const char *key, uint64_t value);

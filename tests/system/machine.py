@@ -203,8 +203,13 @@ class Machine:
             beat = self.beat(name)
             if beat >= goal:
                 return beat
-            assert time.monotonic() < deadline, f"{name} stands still at beat {beat}"
+            assert time.monotonic() < deadline, \
+                f"{name} stands still at beat {beat}\n{self.state_of(name)}"
             time.sleep(0.2)
+
+    def state_of(self, name):
+        """For messages: what the hypervisor knows about a partition that does not go on."""
+        return "".join(self.shell(f"{command} {name}") for command in ("show", "regs", "trace"))
 
     def wait_output(self, name, pattern, timeout=60):
         """Waits until a partition has said what matches; returns the match."""
@@ -214,7 +219,8 @@ class Machine:
             match = re.search(pattern, output, re.MULTILINE)
             if match:
                 return match
-            assert time.monotonic() < deadline, f"{name} never said {pattern}: {output[-2000:]}"
+            assert time.monotonic() < deadline, \
+                f"{name} never said {pattern}: {output[-2000:]}\n{self.state_of(name)}"
             time.sleep(0.5)
 
     def attach(self, name):

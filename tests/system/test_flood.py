@@ -80,7 +80,7 @@ def check_inside(machine, name, report):
     if report["kind"] == "slot-gone":
         assert "not all of it is memory" in memory
     else:
-        assert re.fullmatch(r"([0-9a-f]{11}[01]0  ([0-9a-f]{2} ){16} .{16}\n){2}", memory), memory
+        assert re.fullmatch(r"([0-9a-f]{10}[01]0  ([0-9a-f]{2} ){16} .{16}\n){2}", memory), memory
     assert machine.shell_json(f"exits {name}")["total"] > 0
     assert machine.shell_json(f"mmu audit {name}")["violations"] >= 1
     assert "bugged already" in machine.shell(f"inject {name} count-off")

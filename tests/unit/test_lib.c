@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: lib/printf.c lib/string_util.c lib/mul_div.c lib/status.c lib/bug.c tests/unit/harness.c */
+/* sources: lib/printf.c lib/string_util.c lib/mul_div.c lib/status.c lib/bug.c tests/unit/harness.c
+ */
 /* The freestanding base: formatting against the host's snprintf, parsing, rings, bug marks. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,19 +17,19 @@
 #include "lib/string.h"
 
 /* Formats with both, compares text and length, with a buffer of every size. */
-#define assert_formats_alike(...)                                                                  \
-	do {                                                                                       \
-		char expected[128];                                                                \
-		int length = snprintf(expected, sizeof(expected), __VA_ARGS__);                    \
-                                                                                                   \
-		for (size_t size = 0; size <= (size_t)length + 2; size++) {                        \
-			char cut[128] = "";                                                        \
-			char ours[128] = "";                                                       \
-                                                                                                   \
-			snprintf(cut, size, __VA_ARGS__);                                          \
-			assert_int_equal(string_format(ours, size, __VA_ARGS__), length);          \
-			assert_string_equal(ours, cut);                                            \
-		}                                                                                  \
+#define assert_formats_alike(...)                                                         \
+	do {                                                                              \
+		char expected[128];                                                       \
+		int length = snprintf(expected, sizeof(expected), __VA_ARGS__);           \
+                                                                                          \
+		for (size_t size = 0; size <= (size_t)length + 2; size++) {               \
+			char cut[128] = "";                                               \
+			char ours[128] = "";                                              \
+                                                                                          \
+			snprintf(cut, size, __VA_ARGS__);                                 \
+			assert_int_equal(string_format(ours, size, __VA_ARGS__), length); \
+			assert_string_equal(ours, cut);                                   \
+		}                                                                         \
 	} while (0)
 
 static void test_format(void **state)
