@@ -257,7 +257,7 @@ static struct cpuid_result xsave_leaf(uint32_t subleaf)
 	if (!(basic[1].ecx & LEAF1_ECX_XSAVE)) {
 		return r;
 	}
-	xcr0 = xgetbv(0) & mask; /* the guest's: its vCPU is loaded */
+	xcr0 = virt_get_xcr0();
 	if (subleaf == 0) {
 		r = (struct cpuid_result){ (uint32_t)mask, xsave_size(xcr0), xsave_size(mask),
 					   (uint32_t)(mask >> 32) };

@@ -224,6 +224,7 @@ static enum outcome decode_and_write(struct vcpu *vcpu)
 	if (outcome != OUTCOME_NEXT) {
 		return outcome;
 	}
+	vcpu->exit.instruction_length = decoded.length;
 	virt->get_paging(&vcpu->virt, &paging);
 	switch (decoded.system) {
 	case SYSTEM_MOV_TO_CR:
@@ -304,7 +305,6 @@ enum outcome exit_xsetbv(struct vcpu *vcpu)
 	if (paging.cpl != 0 || (gpr[GPR_RCX] & BITS(31, 0)) != 0 || !xcr0_is_valid(value)) {
 		return inject_gp(vcpu);
 	}
-	vcpu->virt.xcr0 = value;
-	xsetbv(0, value); /* guest values are live while its vCPU is loaded */
+	virt_set_xcr0(value);
 	return OUTCOME_NEXT;
 }

@@ -189,10 +189,15 @@ static enum outcome finish_instruction(struct vcpu *vcpu)
 	return OUTCOME_RESUME;
 }
 
-/* Kinds that end in OUTCOME_NEXT and for which some CPUs do not tell the length. */
-static bool is_instruction(enum exit_kind kind)
+/*
+ * Kinds that end in OUTCOME_NEXT and for which some CPUs do not tell the length. A handler
+ * that decodes the instruction itself fills it in.
+ */
+static bool needs_length(const struct exit *exit)
 {
-	return kind >= EXIT_CPUID && kind <= EXIT_PAUSE;
+	return exit->instruction_length == 0 && exit->kind >= EXIT_CPUID &&
+	       exit->kind <= EXIT_PAUSE &&
+	       !(exit->kind == EXIT_CR_ACCESS && exit->cr.needs_decode);
 }
 
 enum outcome exit_handle(struct vcpu *vcpu)
@@ -200,7 +205,7 @@ enum outcome exit_handle(struct vcpu *vcpu)
 	struct exit *exit = &vcpu->exit;
 	enum outcome outcome = OUTCOME_NEXT;
 
-	if (exit->instruction_length == 0 && is_instruction(exit->kind)) {
+	if (needs_length(exit)) {
 		outcome = fetch_length(vcpu);
 	}
 	if (outcome == OUTCOME_NEXT) {

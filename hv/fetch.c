@@ -32,23 +32,26 @@ static uint64_t slots_generation(struct vcpu *vcpu)
 	return atomic_load_explicit(&vcpu->partition->mmu.slots, memory_order_acquire)->generation;
 }
 
-/* The kept code page if it is that of `linear` and nothing that led to it has changed. */
-static const uint8_t *cached_page(struct vcpu *vcpu, const struct virt_paging *paging,
-				  uint64_t linear)
+/*
+ * The kept code page if it is that of `linear` and nothing that led to it has changed. All is
+ * compared without a branch: the usual answer is yes.
+ */
+static inline const uint8_t *cached_page(struct vcpu *vcpu, const struct virt_paging *paging,
+					 uint64_t linear)
 {
 	const struct fetch_cache *cache = &vcpu->fetch;
+	uint64_t difference = (cache->page ^ (linear & PAGE_MASK)) | (cache->cr3 ^ paging->cr3) |
+			      (cache->cr4 ^ paging->cr4) | (cache->efer ^ paging->efer) |
+			      (cache->cpl ^ paging->cpl);
 
-	if (cache->page != (linear & PAGE_MASK) || cache->cr3 != paging->cr3 ||
-	    cache->cr4 != paging->cr4 || cache->efer != paging->efer || cache->cpl != paging->cpl ||
-	    !cache->code || cache->generation != slots_generation(vcpu)) {
+	if (difference || cache->generation != slots_generation(vcpu)) {
 		return NULL;
 	}
-	for (unsigned int i = 0; i < cache->count; i++) {
-		if (__atomic_load_n(cache->entry[i], __ATOMIC_RELAXED) != cache->value[i]) {
-			return NULL;
-		}
+#pragma GCC unroll 4
+	for (unsigned int i = 0; i < GUEST_PATH_MAX; i++) {
+		difference |= __atomic_load_n(cache->entry[i], __ATOMIC_RELAXED) ^ cache->value[i];
 	}
-	return cache->code;
+	return difference ? NULL : cache->code;
 }
 
 static void keep(struct vcpu *vcpu, const struct virt_paging *paging, uint64_t linear,
@@ -56,8 +59,8 @@ static void keep(struct vcpu *vcpu, const struct virt_paging *paging, uint64_t l
 {
 	struct fetch_cache *cache = &vcpu->fetch;
 
-	cache->code = NULL;
 	if (path->count == 0) { /* no paging, or 4-byte entries: the walk is short anyway */
+		cache->page = FETCH_CACHE_EMPTY;
 		return;
 	}
 	cache->page = linear & PAGE_MASK;
@@ -66,43 +69,55 @@ static void keep(struct vcpu *vcpu, const struct virt_paging *paging, uint64_t l
 	cache->efer = paging->efer;
 	cache->cpl = paging->cpl;
 	cache->generation = slots_generation(vcpu);
-	cache->count = path->count;
-	for (unsigned int i = 0; i < path->count; i++) {
-		cache->entry[i] = path->entry[i];
-		cache->value[i] = path->value[i];
+	for (unsigned int i = 0; i < GUEST_PATH_MAX; i++) { /* a short way repeats its last entry */
+		unsigned int from = MIN(i, path->count - 1);
+
+		cache->entry[i] = path->entry[from];
+		cache->value[i] = path->value[from];
 	}
 	cache->code = page;
+}
+
+/* The page of the code at `linear`, by a walk; NULL and *outcome when there is none to execute. */
+static __attribute__((noinline)) const uint8_t *find_page(struct vcpu *vcpu,
+							  const struct guest_access *access,
+							  uint64_t linear, enum outcome *outcome)
+{
+	struct guest_path path = { .count = 0 };
+	const uint8_t *page;
+	gpa_t address;
+	uint32_t fault;
+	size_t size;
+
+	if (guest_translate_path(vcpu, access, linear, &address, &fault, &path)) {
+		*outcome = inject_pf(vcpu, linear, fault);
+		return NULL;
+	}
+	address.v &= PAGE_MASK;
+	page = mmu_guest_ptr(&vcpu->partition->mmu, address, &size, false);
+	if (!page) { /* no memory: all ones, which is no instruction */
+		*outcome = inject_ud(vcpu);
+		return NULL;
+	}
+	keep(vcpu, &access->paging, linear, &path, page);
+	return page;
 }
 
 /*
  * Host address of the code at `linear` and in *size how much of it there is, to the end of
  * its page. NULL and *outcome when the guest cannot execute there.
  */
-static const uint8_t *code_at(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
-			      size_t *size, enum outcome *outcome)
+static inline const uint8_t *code_at(struct vcpu *vcpu, const struct guest_access *access,
+				     uint64_t linear, size_t *size, enum outcome *outcome)
 {
 	const uint8_t *page = cached_page(vcpu, &access->paging, linear);
 	uint64_t offset = linear & ~PAGE_MASK;
-	struct guest_path path = { .count = 0 };
-	gpa_t address;
-	uint32_t fault;
 
 	*size = (size_t)(PAGE_SIZE - offset);
-	if (likely(page)) {
-		return page + offset;
+	if (unlikely(!page)) {
+		page = find_page(vcpu, access, linear, outcome);
 	}
-	if (guest_translate_path(vcpu, access, linear, &address, &fault, &path)) {
-		*outcome = inject_pf(vcpu, linear, fault);
-		return NULL;
-	}
-	address.v &= PAGE_MASK;
-	page = mmu_guest_ptr(&vcpu->partition->mmu, address, &(size_t){ 0 }, false);
-	if (!page) { /* no memory: all ones, which is no instruction */
-		*outcome = inject_ud(vcpu);
-		return NULL;
-	}
-	keep(vcpu, &access->paging, linear, &path, page);
-	return page + offset;
+	return page ? page + offset : NULL;
 }
 
 static enum outcome decode(struct vcpu *vcpu, const struct guest_access *access,

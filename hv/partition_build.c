@@ -175,6 +175,7 @@ static int create_vcpu(struct partition *partition, unsigned int index, struct e
 
 	vcpu->partition = partition;
 	vcpu->id = index;
+	vcpu->fetch.page = FETCH_CACHE_EMPTY;
 	vcpu->virt.partition = &partition->virt;
 	vcpu->virt.asid = partition->id < virt_caps.asid_count ? partition->id : 1;
 	vcpu->virt.offer = VIRT_NO_OFFER;

@@ -31,15 +31,15 @@ enum vcpu_result {
  * Where the code of the last fetch was found, and what that depended on (hv/fetch.c). Good
  * as long as nothing of it changed, which is compared each time.
  */
+#define FETCH_CACHE_EMPTY 1 /* no address of a page */
 struct fetch_cache {
-	const uint8_t *code; /* host address of the page; NULL: nothing is kept */
-	uint64_t page;	     /* linear address of the page */
+	const uint8_t *code; /* host address of the page */
+	uint64_t page;	     /* linear address of the page, or FETCH_CACHE_EMPTY */
 	uint64_t cr3;
 	uint64_t cr4;
 	uint64_t efer;
 	uint64_t generation; /* of the memory slots */
-	uint8_t cpl;
-	unsigned int count;
+	uint64_t cpl;
 	const uint64_t *entry[4]; /* the guest's page-table entries on the way, and their values */
 	uint64_t value[4];
 };

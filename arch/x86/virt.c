@@ -97,6 +97,17 @@ uint32_t virt_xsave_size(void)
 	return xsave_size;
 }
 
+/* Live in the CPU from virt_extended_load() to virt_extended_put(), which keeps it. */
+uint64_t virt_get_xcr0(void)
+{
+	return xgetbv(0) & xcr0_mask;
+}
+
+void virt_set_xcr0(uint64_t value)
+{
+	xsetbv(0, value);
+}
+
 /* The vCPU is not loaded. FPU, XCR0, DR0-3, DR6 and TSC_AUX as after INIT. */
 void virt_extended_reset(struct virt_vcpu *vcpu)
 {
@@ -141,7 +152,7 @@ void virt_extended_put(struct virt_vcpu *vcpu)
 {
 	if (has_xsave) {
 		/* What the CPU took from a guest is a valid combination, and stays one when cut. */
-		vcpu->xcr0 = xgetbv(0) & xcr0_mask;
+		vcpu->xcr0 = virt_get_xcr0();
 		xsetbv(0, xcr0_mask);
 		xsave(vcpu->xsave_area, xcr0_mask);
 	} else {

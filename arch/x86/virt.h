@@ -170,6 +170,9 @@ extern struct virt_caps virt_caps;
 uint64_t virt_xcr0_mask(void);
 /* Bytes of an XSAVE area for that mask, rounded up to 64. */
 uint32_t virt_xsave_size(void);
+/* XCR0 of the vCPU that is loaded on this CPU; a value to be set was checked by the caller. */
+uint64_t virt_get_xcr0(void);
+void virt_set_xcr0(uint64_t value);
 /* FPU, XCR0, DR0-3, DR6, TSC_AUX of a vCPU that is not loaded, as after INIT. */
 void virt_extended_reset(struct virt_vcpu *vcpu);
 /* Shared by the backends' vcpu_load/vcpu_put: FPU, XCR0, DR0-3, TSC_AUX. */
