@@ -5,7 +5,7 @@
 #   make iso      the demo ISO, $(B)/demo.iso            make check    every test; closes with "N passed, N failed"
 #   make unit     host tests    make system  boot tests  make lint     layering, headers, format
 #
-# CC=clang builds with clang; B=dir builds somewhere else.
+# CC=clang builds with clang; B=dir builds somewhere else; V=1 shows the commands.
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -19,7 +19,8 @@ endif
 NASM    ?= nasm
 LD      := ld
 NM      := nm
-PYTHON  := /usr/bin/python3
+Q       := $(if $(V),,@)
+say      = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
 
 SRCS    := $(wildcard lib/*.c arch/x86/*.c arch/x86/vmx/*.c arch/x86/svm/*.c mm/*.c drivers/*.c \
              hv/*.c hv/loader/*.c hv/vdev/*.c hv/shell/*.c boot/*.c)
@@ -38,23 +39,27 @@ all: $(B)/bulkhead.elf
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(DEPS) -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) $(DEPS) -c $< -o $@
 
 # Constants shared with C come from asm_offsets.inc files beside the sources.
 $(B)/obj/%.asm.o: %.asm
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -g -F dwarf -Werror -I./ -MD $(@:.o=.d) -MP $< -o $@
+	$(call say,NASM,$<)
+	$(Q)$(NASM) -f elf64 -g -F dwarf -Werror -I./ -MD $(@:.o=.d) -MP $< -o $@
 
 # Linked twice: the second time with the symbols of the first, for backtraces.
 LDFLAGS := -nostdlib -static -no-pie -z noexecstack -z max-page-size=4096 --build-id=none --fatal-warnings
 $(B)/pass1.elf: $(OBJS) linker.ld scripts/symbols
-	scripts/symbols /dev/null $(B)/symbols0.c
-	$(CC) $(CFLAGS) -c $(B)/symbols0.c -o $(B)/symbols0.o
-	$(LD) $(LDFLAGS) -T linker.ld $(OBJS) $(B)/symbols0.o -o $@
+	$(call say,LD,$@)
+	$(Q)scripts/symbols /dev/null $(B)/symbols0.c
+	$(Q)$(CC) $(CFLAGS) -c $(B)/symbols0.c -o $(B)/symbols0.o
+	$(Q)$(LD) $(LDFLAGS) -T linker.ld $(OBJS) $(B)/symbols0.o -o $@
 $(B)/bulkhead.elf: $(B)/pass1.elf
-	$(NM) -n $< | scripts/symbols - $(B)/symbols.c
-	$(CC) $(CFLAGS) -c $(B)/symbols.c -o $(B)/symbols.o
-	$(LD) $(LDFLAGS) -T linker.ld $(OBJS) $(B)/symbols.o -o $@
+	$(call say,LD,$@)
+	$(Q)$(NM) -n $< | scripts/symbols - $(B)/symbols.c
+	$(Q)$(CC) $(CFLAGS) -c $(B)/symbols.c -o $(B)/symbols.o
+	$(Q)$(LD) $(LDFLAGS) -T linker.ld $(OBJS) $(B)/symbols.o -o $@
 
 -include $(wildcard $(shell find $(B)/obj -name '*.d' 2>/dev/null))
 
@@ -72,7 +77,8 @@ HEADERS     := $(wildcard lib/*.h arch/x86/*.h mm/*.h drivers/*.h hv/*.h hv/*/*.
 define UNIT_RULE
 $(B)/unit/test_$(1): tests/unit/test_$(1).c $$(call unit_sources,$(1)) $$(HEADERS)
 	@mkdir -p $$(@D)
-	$$(UNIT_CC) $$(UNIT_FLAGS) $$(filter %.c,$$^) -o $$@ -lcmocka
+	$$(call say,UNIT,$$@)
+	$$(Q)$$(UNIT_CC) $$(UNIT_FLAGS) $$(filter %.c,$$^) -o $$@ -lcmocka
 endef
 $(foreach u,$(UNITS),$(eval $(call UNIT_RULE,$(u))))
 

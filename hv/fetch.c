@@ -40,9 +40,9 @@ static inline const uint8_t *cached_page(struct vcpu *vcpu, const struct virt_pa
 					 uint64_t linear)
 {
 	const struct fetch_cache *cache = &vcpu->fetch;
-	uint64_t difference = (cache->page ^ (linear & PAGE_MASK)) | (cache->cr3 ^ paging->cr3) |
-			      (cache->cr4 ^ paging->cr4) | (cache->efer ^ paging->efer) |
-			      (cache->cpl ^ paging->cpl);
+	uint64_t difference = (cache->page ^ (linear & PAGE_MASK)) | (cache->cr0 ^ paging->cr0) |
+			      (cache->cr3 ^ paging->cr3) | (cache->cr4 ^ paging->cr4) |
+			      (cache->efer ^ paging->efer) | (cache->cpl ^ paging->cpl);
 
 	if (difference || cache->generation != slots_generation(vcpu)) {
 		return NULL;
@@ -64,6 +64,7 @@ static void keep(struct vcpu *vcpu, const struct virt_paging *paging, uint64_t l
 		return;
 	}
 	cache->page = linear & PAGE_MASK;
+	cache->cr0 = paging->cr0;
 	cache->cr3 = paging->cr3;
 	cache->cr4 = paging->cr4;
 	cache->efer = paging->efer;
@@ -88,9 +89,11 @@ static __attribute__((noinline)) const uint8_t *find_page(struct vcpu *vcpu,
 	gpa_t address;
 	uint32_t fault;
 	size_t size;
+	int status;
 
-	if (guest_translate_path(vcpu, access, linear, &address, &fault, &path)) {
-		*outcome = inject_pf(vcpu, linear, fault);
+	status = guest_translate_path(vcpu, access, linear, &address, &fault, &path);
+	if (status) {
+		*outcome = status == -ERANGE ? inject_gp(vcpu) : inject_pf(vcpu, linear, fault);
 		return NULL;
 	}
 	address.v &= PAGE_MASK;
@@ -139,7 +142,8 @@ static enum outcome decode(struct vcpu *vcpu, const struct guest_access *access,
 	memcpy(bytes, code, first);
 	status = decoder_decode(decoded, mode_of(&access->paging), bytes, first);
 	if (status == -EAGAIN && first < sizeof(bytes)) { /* goes on in the next page */
-		code = code_at(vcpu, access, linear + first, &rest, &outcome);
+		linear = guest_linear_add(&access->paging, linear, first);
+		code = code_at(vcpu, access, linear, &rest, &outcome);
 		if (!code) {
 			return outcome;
 		}

@@ -7,6 +7,7 @@
 #include "hv/guest_memory.h"
 
 #include "arch/x86/cpu.h"
+#include "hv/cpuid_policy.h"
 #include "lib/string.h"
 
 #define PTE_P BIT(0)
@@ -175,6 +176,27 @@ static bool entry_is_large(const struct walk_mode *mode, const struct virt_pagin
 	return level == 2 || mode->levels == 4;
 }
 
+/* Bits that must be clear in a present entry (SDM, "Paging", the formats by mode). */
+static uint64_t reserved_bits(const struct walk_mode *mode, unsigned int level, bool leaf)
+{
+	unsigned int width = cpuid_policy_maxphyaddr();
+	unsigned int shift = PAGE_SHIFT + (level - 1) * mode->index_bits;
+	uint64_t reserved;
+
+	if (mode->entry_size == 4) { /* of PSE-36, the address bits that the CPU does not have */
+		return leaf && level == 2 ? BITS(21, MIN(width, 40u) - 19) : 0;
+	}
+	reserved = BITS(51, width) | (mode->nx ? 0 : PTE_NX);
+	if (mode->levels == 3) {
+		reserved |= BITS(62, 52);
+		reserved |= level == 3 ? PTE_NX | BITS(8, 5) | PTE_U | PTE_W : 0;
+	}
+	if (level == 4) {
+		reserved |= PTE_PS;
+	}
+	return leaf && level > 1 ? reserved | BITS(shift - 1, PAGE_SHIFT + 1) : reserved;
+}
+
 /* The address that a leaf of `level` gives for `linear`; PSE-36 bits of a 4 MiB page included. */
 static gpa_t leaf_address(const struct walk_mode *mode, unsigned int level, uint64_t entry,
 			  uint64_t linear)
@@ -202,13 +224,19 @@ static void note(struct guest_path *path, const void *ptr, unsigned int size)
 	}
 }
 
+/* Bits of CR3 that say where the top table is. */
+static uint64_t root_mask(const struct walk_mode *mode)
+{
+	return mode->levels == 2 ? BITS(31, 12) : mode->levels == 3 ? BITS(31, 5) : PTE_ADDRESS;
+}
+
 static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
 		gpa_t *address, uint32_t *fault, struct guest_path *path)
 {
 	const struct virt_paging *paging = &access->paging;
 	struct walk_mode mode = walk_mode(paging);
 	uint64_t rights = PTE_U | PTE_W;
-	uint64_t table = paging->cr3 & (mode.levels == 3 ? BITS(31, 5) : PTE_ADDRESS);
+	uint64_t table = paging->cr3 & root_mask(&mode);
 
 	*fault = fault_code(access, &mode);
 	for (unsigned int level = mode.levels;; level--) {
@@ -216,20 +244,21 @@ static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t l
 		unsigned int shift = PAGE_SHIFT + (level - 1) * mode.index_bits;
 		uint64_t index = (linear >> shift) & (BIT(pae_root ? 2 : mode.index_bits) - 1);
 		void *ptr = entry_ptr(vcpu, gpa(table + index * mode.entry_size), mode.entry_size);
-		uint64_t entry;
+		/* Outside RAM: all ones, so reserved bits are set. */
+		uint64_t entry = ptr ? entry_read(ptr, mode.entry_size) : ~UINT64_C(0);
+		bool leaf = level == 1 || entry_is_large(&mode, paging, level, entry);
 
-		if (!ptr) { /* outside RAM: all ones, so reserved bits are set */
-			*fault |= (uint32_t)(PF_P | PF_RSVD);
+		if (!(entry & PTE_P)) {
 			return -EINVAL;
 		}
-		entry = entry_read(ptr, mode.entry_size);
-		if (!(entry & PTE_P)) {
+		if (!ptr || (entry & reserved_bits(&mode, level, leaf))) {
+			*fault |= (uint32_t)(PF_P | PF_RSVD);
 			return -EINVAL;
 		}
 		if (!pae_root) {
 			rights = (rights & entry & (PTE_U | PTE_W)) | ((rights | entry) & PTE_NX);
 		}
-		if (level == 1 || entry_is_large(&mode, paging, level, entry)) {
+		if (leaf) {
 			if (!access_allowed(access, &mode, rights)) {
 				*fault |= (uint32_t)PF_P;
 				return -EINVAL;
@@ -248,6 +277,17 @@ static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t l
 	}
 }
 
+static bool in_64_bit_code(const struct virt_paging *paging)
+{
+	return (paging->efer & EFER_LMA) && (paging->cs_rights & SEGMENT_RIGHTS_L);
+}
+
+/* Bits 63:48 are copies of bit 47 (four levels of tables). */
+static bool is_canonical(uint64_t linear)
+{
+	return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
+}
+
 int guest_translate(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
 		    gpa_t *address, uint32_t *fault)
 {
@@ -261,5 +301,47 @@ int guest_translate_path(struct vcpu *vcpu, const struct guest_access *access, u
 		*address = gpa(linear & BITS(31, 0));
 		return 0;
 	}
+	if (!is_canonical(linear)) {
+		return -ERANGE;
+	}
 	return walk(vcpu, access, linear, address, fault, path);
+}
+
+uint64_t guest_linear(struct vcpu *vcpu, const struct virt_paging *paging, enum segment which,
+		      uint64_t offset)
+{
+	struct segment_state segment;
+
+	if (in_64_bit_code(paging) && which < SEGMENT_FS) {
+		return offset;
+	}
+	virt->get_segment(&vcpu->virt, which, &segment);
+	return guest_linear_add(paging, segment.base, offset);
+}
+
+uint64_t guest_linear_add(const struct virt_paging *paging, uint64_t linear, uint64_t count)
+{
+	return in_64_bit_code(paging) ? linear + count : (linear + count) & BITS(31, 0);
+}
+
+enum outcome guest_locate(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
+			  size_t size, struct guest_operand *operand)
+{
+	size_t in_page = (size_t)(PAGE_SIZE - (linear & ~PAGE_MASK));
+
+	for (operand->count = 0; size > 0; operand->count++) {
+		gpa_t *address = &operand->part[operand->count].address;
+		uint32_t fault;
+		int status = guest_translate(vcpu, access, linear, address, &fault);
+
+		if (status) {
+			return status == -ERANGE ? inject_gp(vcpu) : inject_pf(vcpu, linear, fault);
+		}
+		in_page = MIN(in_page, size);
+		operand->part[operand->count].size = in_page;
+		linear = guest_linear_add(&access->paging, linear, in_page);
+		size -= in_page;
+		in_page = size; /* the rest is at the start of the next page */
+	}
+	return OUTCOME_NEXT;
 }

@@ -32,7 +32,8 @@ void guest_access_init(struct guest_access *access, struct vcpu *vcpu, uint32_t 
 
 /*
  * Translates `linear`. 0 and *address; -EINVAL and the page-fault error code in *fault when
- * the guest's tables say no (a table outside RAM reads as all ones: reserved bits).
+ * the guest's tables say no (a table outside RAM reads as all ones: reserved bits); -ERANGE
+ * when the address is not canonical, which is no page fault but #GP.
  */
 int __must_check guest_translate(struct vcpu *vcpu, const struct guest_access *access,
 				 uint64_t linear, gpa_t *address, uint32_t *fault);
@@ -52,5 +53,28 @@ struct guest_path {
 int __must_check guest_translate_path(struct vcpu *vcpu, const struct guest_access *access,
 				      uint64_t linear, gpa_t *address, uint32_t *fault,
 				      struct guest_path *path);
+
+/*
+ * The linear address of `offset` in a segment: in 64-bit code only FS and GS have a base,
+ * elsewhere the sum has 32 bits.
+ */
+uint64_t guest_linear(struct vcpu *vcpu, const struct virt_paging *paging, enum segment which,
+		      uint64_t offset);
+
+/* `count` bytes after `linear`, around 4 GiB outside of 64-bit code. */
+uint64_t guest_linear_add(const struct virt_paging *paging, uint64_t linear, uint64_t count);
+
+/* Where an operand of up to a page lies: in one piece, or in two that meet at a page's end. */
+struct guest_operand {
+	unsigned int count;
+	struct {
+		gpa_t address;
+		size_t size;
+	} part[2];
+};
+
+/* Translates all of an operand. OUTCOME_NEXT, or what the handler returns for the guest's fault. */
+enum outcome guest_locate(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
+			  size_t size, struct guest_operand *operand);
 
 #endif

@@ -35,6 +35,7 @@ enum vcpu_result {
 struct fetch_cache {
 	const uint8_t *code; /* host address of the page */
 	uint64_t page;	     /* linear address of the page, or FETCH_CACHE_EMPTY */
+	uint64_t cr0;
 	uint64_t cr3;
 	uint64_t cr4;
 	uint64_t efer;

@@ -26,13 +26,16 @@ guests: $(GUESTS)
 
 $(B)/guests/obj/%.c.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CFLAGS) $(DEPS) -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(GUEST_CFLAGS) $(DEPS) -c $< -o $@
 $(B)/guests/obj/%.asm.o: %.asm
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -Werror -I./ -MD $(@:.o=.d) -MP $< -o $@
+	$(call say,NASM,$<)
+	$(Q)$(NASM) -f elf64 -Werror -I./ -MD $(@:.o=.d) -MP $< -o $@
 $(B)/guests/%.bin: $(GUEST_DIR)/%/main.asm
 	@mkdir -p $(@D)
-	$(NASM) -f bin -Werror -I./ $< -o $@
+	$(call say,NASM,$<)
+	$(Q)$(NASM) -f bin -Werror -I./ $< -o $@
 
 define GUEST_RULE
 $(B)/guests/$(1).elf: $$(call guest_objects,$(1)) $$(GUEST_COMMON) $$(GUEST_MB1) $$(GUEST_PVH) \
