@@ -46,7 +46,11 @@
 #define LEAF7_EDX (BIT(2) | BIT(3) | BIT(4)) /* AVX512 4VNNIW, 4FMAPS; fast short REP MOV */
 /* 0x80000001: LAHF ABM SSE4A misaligned-SSE PREFETCHW XOP FMA4 TBM; no SVM, no SKINIT. */
 #define EXT1_ECX (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
-#define EXT1_EDX (LEAF1_EDX | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(27) | BIT(29))
+/* Bits 17:0 are those of leaf 1; SYSCALL NX MMXEXT MMX FXSR 1-GiB-pages RDTSCP LM. Hidden: FFXSR.
+ */
+#define EXT1_EDX                                                                                 \
+	((LEAF1_EDX & BITS(17, 0)) | BIT(11) | BIT(20) | BIT(22) | BIT(23) | BIT(24) | BIT(26) | \
+	 BIT(27) | BIT(29))
 #define XSAVE_FEATURES BITS(2, 0) /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1; not XSAVES */
 
 static struct cpuid_result basic[BASIC_MAX + 1]; /* subleaf 0 */

@@ -15,6 +15,9 @@
 	 CR0_PG)
 #define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_NXE)
 #define PDPTE_RESERVED (BITS(8, 5) | BITS(2, 1))
+/* Bits whose change makes a CPU with PAE paging read the PDPTEs (SDM, "PDPTE Registers"). */
+#define CR0_READS_PDPTES (CR0_CD | CR0_NW | CR0_PG)
+#define CR4_READS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
 
 static bool in_long_mode(const struct virt_paging *paging)
 {
@@ -51,12 +54,15 @@ static bool load_pdptes(struct vcpu *vcpu, uint64_t cr3, uint64_t pdpte[4])
 	return true;
 }
 
-/* Puts checked registers into the hardware; reads the PDPTEs first where they are needed. */
-static enum outcome commit(struct vcpu *vcpu, const struct virt_paging *paging)
+/*
+ * Puts checked registers into the hardware. PDPTEs are read when the mode has them and
+ * `reads_pdptes`; otherwise the CPU goes on with those that it has.
+ */
+static enum outcome commit(struct vcpu *vcpu, const struct virt_paging *paging, bool reads_pdptes)
 {
 	uint64_t pdpte[4];
 
-	if (!uses_pae_without_long_mode(paging)) {
+	if (!reads_pdptes || !uses_pae_without_long_mode(paging)) {
 		virt->set_crs(&vcpu->virt, paging, NULL);
 		return OUTCOME_NEXT;
 	}
@@ -71,6 +77,7 @@ static enum outcome guest_writes_cr0(struct vcpu *vcpu, uint64_t value)
 {
 	struct virt_paging paging;
 	bool paging_starts;
+	bool reads_pdptes;
 
 	virt->get_paging(&vcpu->virt, &paging);
 	value |= CR0_ET;
@@ -90,17 +97,19 @@ static enum outcome guest_writes_cr0(struct vcpu *vcpu, uint64_t value)
 	    ((paging.cr4 & CR4_PCIDE) || in_64_bit_code(&paging))) {
 		return inject_gp(vcpu);
 	}
+	reads_pdptes = ((value ^ paging.cr0) & CR0_READS_PDPTES) != 0;
 	paging.cr0 = value;
 	paging.efer &= ~EFER_LMA;
 	if ((value & CR0_PG) && (paging.efer & EFER_LME)) {
 		paging.efer |= EFER_LMA;
 	}
-	return commit(vcpu, &paging);
+	return commit(vcpu, &paging, reads_pdptes);
 }
 
 static enum outcome guest_writes_cr4(struct vcpu *vcpu, uint64_t value)
 {
 	struct virt_paging paging;
+	bool reads_pdptes;
 
 	virt->get_paging(&vcpu->virt, &paging);
 	if (value & ~cpuid_policy_cr4_mask()) {
@@ -113,8 +122,9 @@ static enum outcome guest_writes_cr4(struct vcpu *vcpu, uint64_t value)
 	    (!in_long_mode(&paging) || (paging.cr3 & CR3_PCID))) {
 		return inject_gp(vcpu);
 	}
+	reads_pdptes = ((value ^ paging.cr4) & CR4_READS_PDPTES) != 0;
 	paging.cr4 = value;
-	return commit(vcpu, &paging);
+	return commit(vcpu, &paging, reads_pdptes);
 }
 
 static enum outcome guest_writes_cr3(struct vcpu *vcpu, uint64_t value)
@@ -129,7 +139,7 @@ static enum outcome guest_writes_cr3(struct vcpu *vcpu, uint64_t value)
 		return inject_gp(vcpu);
 	}
 	paging.cr3 = value;
-	return commit(vcpu, &paging);
+	return commit(vcpu, &paging, true);
 }
 
 static enum outcome guest_writes(struct vcpu *vcpu, unsigned int number, uint64_t value)
@@ -179,39 +189,48 @@ static enum outcome guest_reads(struct vcpu *vcpu, unsigned int number, unsigned
 	return OUTCOME_NEXT;
 }
 
+/* The word that LMSW loads: of a register, or of memory. */
+static enum outcome lmsw_operand(struct vcpu *vcpu, const struct decoded *decoded,
+				 const struct guest_access *access, uint16_t *word)
+{
+	struct vcpu_regs regs = vcpu->virt.regs;
+	struct guest_operand operand;
+	enum outcome outcome;
+	uint64_t offset;
+	uint8_t *data = (uint8_t *)word;
+
+	regs.gpr[GPR_RSP] = virt->get_rsp(&vcpu->virt);
+	if (!decoded->has_memory) {
+		*word = (uint16_t)regs.gpr[decoded->gpr];
+		return OUTCOME_NEXT;
+	}
+	offset = decoder_effective_address(decoded, &regs, vcpu->exit.rip + decoded->length);
+	outcome = guest_locate(
+		vcpu, access,
+		guest_linear(vcpu, &access->paging, (enum segment)decoded->segment, offset),
+		sizeof(*word), &operand);
+	*word = 0xffff; /* what is not RAM reads as ones */
+	for (unsigned int i = 0; i < operand.count && outcome == OUTCOME_NEXT; i++) {
+		(void)!guest_physical_read(vcpu->partition, operand.part[i].address, data,
+					   operand.part[i].size);
+		data += operand.part[i].size;
+	}
+	return outcome;
+}
+
 /* LMSW: bits 3:0 of the operand; PE can be set but not cleared. */
 static enum outcome lmsw(struct vcpu *vcpu, const struct decoded *decoded)
 {
 	struct guest_access access;
-	struct vcpu_regs regs = vcpu->virt.regs;
-	uint64_t operand = 0;
-	uint64_t linear;
-	uint64_t cr0;
-	gpa_t address;
-	uint32_t fault;
+	enum outcome outcome;
+	uint16_t word;
 
 	guest_access_init(&access, vcpu, ACCESS_READ);
-	cr0 = access.paging.cr0;
-	regs.gpr[GPR_RSP] = virt->get_rsp(&vcpu->virt);
-	if (!decoded->has_memory) {
-		operand = regs.gpr[decoded->gpr];
-	} else {
-		struct segment_state segment;
-
-		virt->get_segment(&vcpu->virt, (enum segment)decoded->segment, &segment);
-		linear =
-			decoder_effective_address(decoded, &regs, vcpu->exit.rip + decoded->length);
-		if (!in_64_bit_code(&access.paging) || decoded->segment >= SEGMENT_FS) {
-			linear += segment.base;
-		}
-		if (guest_translate(vcpu, &access, linear, &address, &fault)) {
-			return inject_pf(vcpu, linear, fault);
-		}
-		if (guest_physical_read(vcpu->partition, address, &operand, 2)) {
-			operand = BITS(15, 0);
-		}
+	outcome = lmsw_operand(vcpu, decoded, &access, &word);
+	if (outcome != OUTCOME_NEXT) {
+		return outcome;
 	}
-	return guest_writes_cr0(vcpu, (cr0 & ~BITS(3, 1)) | (operand & BITS(3, 0)));
+	return guest_writes_cr0(vcpu, (access.paging.cr0 & ~BITS(3, 1)) | (word & BITS(3, 0)));
 }
 
 /* A CPU without decode assists only says that a CR was written: the instruction tells the rest. */
@@ -275,7 +294,7 @@ enum outcome exit_efer_write(struct vcpu *vcpu, uint64_t value)
 		return inject_gp(vcpu);
 	}
 	paging.efer = value;
-	return commit(vcpu, &paging);
+	return commit(vcpu, &paging, false);
 }
 
 /* SDM, "XSAVE-Supported Features and State-Component Bitmaps": which combinations exist. */

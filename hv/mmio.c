@@ -8,6 +8,7 @@
 #include "hv/fetch.h"
 #include "hv/guest_memory.h"
 #include "hv/partition.h"
+#include "lib/string.h"
 
 #define FLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 #define ELEMENTS_PER_EXIT 64
@@ -173,28 +174,54 @@ static void exchange(struct vcpu *vcpu, const struct decoded *d, uint64_t addres
 	operand_write(vcpu, d, d->size, memory);
 }
 
+/* A piece of a string operand that is not RAM: whole, or by bytes when a page's end cuts it. */
+static void string_device(struct partition *partition, uint32_t kind, uint64_t address,
+			  uint8_t *data, size_t size, bool whole)
+{
+	unsigned int step = whole ? (unsigned int)size : 1;
+
+	for (size_t at = 0; at < size; at += step) {
+		uint64_t value = 0;
+
+		if (kind == ACCESS_WRITE) {
+			memcpy(&value, data + at, step);
+			device_write(partition, address + at, step, value);
+		} else {
+			value = device_read(partition, address + at, step);
+			memcpy(data + at, &value, step);
+		}
+	}
+}
+
 /* One side of a string move: RAM or a device, by linear address. OUTCOME_NEXT: done. */
 static enum outcome string_access(struct vcpu *vcpu, uint32_t kind, uint64_t linear,
 				  unsigned int size, uint64_t *value)
 {
 	struct partition *partition = vcpu->partition;
+	uint8_t *data = (uint8_t *)value;
+	struct guest_operand operand;
 	struct guest_access access;
-	gpa_t address;
-	uint32_t fault;
+	enum outcome outcome;
 
 	guest_access_init(&access, vcpu, kind);
-	if (guest_translate(vcpu, &access, linear, &address, &fault)) {
-		return inject_pf(vcpu, linear, fault);
+	outcome = guest_locate(vcpu, &access, linear, size, &operand);
+	if (outcome != OUTCOME_NEXT) {
+		return outcome;
 	}
-	if (kind == ACCESS_WRITE) {
-		if (guest_physical_write(partition, address, value, size)) {
-			device_write(partition, address.v, size, *value);
+	if (kind == ACCESS_READ) {
+		*value = 0;
+	}
+	for (unsigned int i = 0; i < operand.count; i++) {
+		gpa_t address = operand.part[i].address;
+		size_t part = operand.part[i].size;
+		int status = kind == ACCESS_WRITE
+				     ? guest_physical_write(partition, address, data, part)
+				     : guest_physical_read(partition, address, data, part);
+
+		if (status) {
+			string_device(partition, kind, address.v, data, part, operand.count == 1);
 		}
-		return OUTCOME_NEXT;
-	}
-	*value = 0;
-	if (guest_physical_read(partition, address, value, size)) {
-		*value = device_read(partition, address.v, size);
+		data += part;
 	}
 	return OUTCOME_NEXT;
 }
@@ -202,16 +229,7 @@ static enum outcome string_access(struct vcpu *vcpu, uint32_t kind, uint64_t lin
 static uint64_t string_linear(struct vcpu *vcpu, const struct decoded *d, unsigned int gpr,
 			      enum segment which, const struct virt_paging *paging)
 {
-	uint64_t offset = vcpu_read_gpr(vcpu, gpr, d->address_size);
-	struct segment_state segment;
-
-	if ((paging->efer & EFER_LMA) && (paging->cs_rights & SEGMENT_RIGHTS_L) &&
-	    which < SEGMENT_FS) {
-		return offset;
-	}
-	virt->get_segment(&vcpu->virt, which, &segment);
-	offset += segment.base;
-	return (paging->efer & EFER_LMA) ? offset : offset & BITS(31, 0);
+	return guest_linear(vcpu, paging, which, vcpu_read_gpr(vcpu, gpr, d->address_size));
 }
 
 /* One element of MOVS, STOS or LODS. OUTCOME_NEXT: done, registers moved on. */

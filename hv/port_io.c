@@ -15,7 +15,6 @@
 struct string_io {
 	struct guest_access access;
 	uint64_t address_mask;
-	uint64_t segment_base;
 	uint64_t step;	      /* to add: size, or its negative */
 	unsigned int pointer; /* enum gpr: RSI or RDI */
 };
@@ -36,15 +35,7 @@ static enum outcome single(struct vcpu *vcpu, const struct exit_io *io)
 
 static void string_io_init(struct string_io *string, struct vcpu *vcpu, const struct exit_io *io)
 {
-	struct segment_state segment;
-
 	guest_access_init(&string->access, vcpu, io->in ? ACCESS_WRITE : ACCESS_READ);
-	virt->get_segment(&vcpu->virt, (enum segment)io->segment, &segment);
-	string->segment_base = segment.base;
-	if ((string->access.paging.efer & EFER_LMA) &&
-	    (string->access.paging.cs_rights & SEGMENT_RIGHTS_L) && io->segment < SEGMENT_FS) {
-		string->segment_base = 0;
-	}
 	string->address_mask = io->address_size == 8 ? ~UINT64_C(0) : BIT(io->address_size * 8) - 1;
 	string->pointer = io->in ? GPR_RDI : GPR_RSI;
 	string->step = io->size;
@@ -54,42 +45,38 @@ static void string_io_init(struct string_io *string, struct vcpu *vcpu, const st
 }
 
 /*
- * Moves one element between the port and linear memory. An element that crosses a page is
- * translated at both ends first. OUTCOME_NEXT: done.
+ * Moves one element between the port and linear memory, all of which is translated first.
+ * Memory that is not RAM reads as ones and swallows writes. OUTCOME_NEXT: done.
  */
 static enum outcome move_element(struct vcpu *vcpu, const struct exit_io *io,
 				 const struct string_io *string, uint64_t linear)
 {
 	struct partition *partition = vcpu->partition;
-	size_t in_page = (size_t)(PAGE_SIZE - (linear & ~PAGE_MASK));
-	size_t first = MIN(in_page, (size_t)io->size);
 	uint64_t value = ~UINT64_C(0);
-	gpa_t address[2];
-	uint32_t fault;
+	uint8_t *data = (uint8_t *)&value;
+	struct guest_operand operand;
+	enum outcome outcome = guest_locate(vcpu, &string->access, linear, io->size, &operand);
 
-	if (guest_translate(vcpu, &string->access, linear, &address[0], &fault)) {
-		return inject_pf(vcpu, linear, fault);
+	if (outcome != OUTCOME_NEXT) {
+		return outcome;
 	}
-	if (first < io->size &&
-	    guest_translate(vcpu, &string->access, linear + first, &address[1], &fault)) {
-		return inject_pf(vcpu, linear + first, fault);
-	}
-	/* Memory that is not RAM reads as ones and swallows writes, here as anywhere. */
 	if (io->in) {
 		bus_read(&partition->devices.ports, io->port, io->size, &value);
-		(void)!guest_physical_write(partition, address[0], &value, first);
-		if (first < io->size) {
-			(void)!guest_physical_write(partition, address[1],
-						    (uint8_t *)&value + first, io->size - first);
+	}
+	for (unsigned int i = 0; i < operand.count; i++) {
+		gpa_t address = operand.part[i].address;
+		size_t part = operand.part[i].size;
+
+		if (io->in) {
+			(void)!guest_physical_write(partition, address, data, part);
+		} else {
+			(void)!guest_physical_read(partition, address, data, part);
 		}
-		return OUTCOME_NEXT;
+		data += part;
 	}
-	(void)!guest_physical_read(partition, address[0], &value, first);
-	if (first < io->size) {
-		(void)!guest_physical_read(partition, address[1], (uint8_t *)&value + first,
-					   io->size - first);
+	if (!io->in) {
+		bus_write(&partition->devices.ports, io->port, io->size, value);
 	}
-	bus_write(&partition->devices.ports, io->port, io->size, value);
 	return OUTCOME_NEXT;
 }
 
@@ -109,8 +96,8 @@ static enum outcome string(struct vcpu *vcpu, const struct exit_io *io)
 	for (;;) {
 		uint64_t count = vcpu_read_gpr(vcpu, GPR_RCX, io->address_size);
 		uint64_t pointer = vcpu_read_gpr(vcpu, state.pointer, io->address_size);
-		uint64_t linear = state.segment_base + pointer;
 		enum outcome outcome;
+		uint64_t linear;
 
 		if (io->rep && count == 0) {
 			return OUTCOME_NEXT;
@@ -118,9 +105,8 @@ static enum outcome string(struct vcpu *vcpu, const struct exit_io *io)
 		if (budget-- == 0 || vcpu->partition->stop != STOP_NONE) {
 			return OUTCOME_RESUME;
 		}
-		if (!(state.access.paging.efer & EFER_LMA)) {
-			linear &= BITS(31, 0);
-		}
+		linear = guest_linear(vcpu, &state.access.paging, (enum segment)io->segment,
+				      pointer);
 		outcome = move_element(vcpu, io, &state, linear);
 		if (outcome != OUTCOME_NEXT) {
 			return outcome;

@@ -40,17 +40,17 @@ $(B)/guests/%.bin: $(GUEST_DIR)/%/main.asm
 define GUEST_RULE
 $(B)/guests/$(1).elf: $$(call guest_objects,$(1)) $$(GUEST_COMMON) $$(GUEST_MB1) $$(GUEST_PVH) \
     $$(GUEST_DIR)/common/guest.ld
-	$$(LD) $$(GUEST_LDFLAGS) $$(filter %.o,$$^) -o $$@.64
-	objcopy -S -O elf32-i386 $$@.64 $$@
+	$$(Q)$$(LD) $$(GUEST_LDFLAGS) $$(filter %.o,$$^) -o $$@.64
+	$(Q)objcopy -S -O elf32-i386 $$@.64 $$@
 endef
 $(foreach g,$(filter-out mb1,$(GUEST_ELFS)),$(eval $(call GUEST_RULE,$(g))))
 
 # The loader's guests, one of each kind: Multiboot 1 in both ELF classes, and PVH alone.
 $(B)/guests/mb1-64.elf: $(call guest_objects,mb1) $(GUEST_COMMON) $(GUEST_MB1) $(GUEST_DIR)/common/guest.ld
-	$(LD) $(GUEST_LDFLAGS) $(filter %.o,$^) -o $@
+	$(Q)$(LD) $(GUEST_LDFLAGS) $(filter %.o,$^) -o $@
 $(B)/guests/mb1.elf: $(B)/guests/mb1-64.elf
-	objcopy -S -O elf32-i386 $< $@
+	$(Q)objcopy -S -O elf32-i386 $< $@
 $(B)/guests/pvh.elf: $(call guest_objects,mb1) $(GUEST_COMMON) $(GUEST_PVH) $(GUEST_DIR)/common/guest.ld
-	$(LD) $(GUEST_LDFLAGS) $(filter %.o,$^) -o $@
+	$(Q)$(LD) $(GUEST_LDFLAGS) $(filter %.o,$^) -o $@
 
 -include $(wildcard $(shell find $(B)/guests/obj -name '*.d' 2>/dev/null))

@@ -125,7 +125,7 @@ def build_path(name):
     return path
 
 
-def make_image(manifest=None, files=(), cmdline="", missing_ok=False):
+def make_image(manifest=None, files=(), cmdline="", missing_ok=False, grub=()):
     """
     An ISO with this manifest (text; None: no module at all) and `files`: paths below the
     build folder, or pairs of name and bytes. Made once for equal contents.
@@ -137,7 +137,7 @@ def make_image(manifest=None, files=(), cmdline="", missing_ok=False):
         else:
             contents[entry[0]] = entry[1]
     kernel = build_path("bulkhead.elf")
-    key = digest_of(file_bytes(kernel), cmdline, str(missing_ok), repr(manifest),
+    key = digest_of(file_bytes(kernel), cmdline, str(missing_ok), repr(manifest), repr(grub),
                     *(part for name in sorted(contents) for part in (name, contents[name])))
     folder = os.path.join(OUTPUT, "images", key)
     iso = os.path.join(folder, "image.iso")
@@ -151,6 +151,7 @@ def make_image(manifest=None, files=(), cmdline="", missing_ok=False):
                "--cmdline", cmdline]
     if missing_ok:
         command.append("--missing-ok")
+    command += [f"--grub={line}" for line in grub]
     if manifest is not None:
         path = os.path.join(folder, "bulkhead.conf")
         with open(path, "w", encoding="utf-8") as file:

@@ -3,6 +3,8 @@
 
 import re
 
+import pytest
+
 PULSE = """bulkhead = 1
 [partition "pulse"]
 kernel = pulse.elf
@@ -74,3 +76,55 @@ def test_no_mapping_is_writable_and_executable(image, start):
     writable = [line for line in mappings if "W" in line[-9:]]
     assert executable and writable, "QEMU saw no page tables of ours"
     assert not set(executable) & set(writable)
+
+
+# --- machines that cannot run a partition ---------------------------------------------------
+
+
+def check_shell_without_partitions(machine, reason):
+    """The machine comes up all the same, and says why nothing runs on it."""
+    said = machine.boot()
+    assert re.search(rf"virt: no partition can run: .*{reason}", said), said
+    assert "panic" not in said
+    assert machine.states() == {"pulse": "stopped"}
+    assert "no virtualisation" in machine.shell("start pulse")
+    for command in ("regs pulse", "mem pulse 0 16", "mmu stat pulse", "console pulse",
+                    "inject pulse count-off"):
+        assert "start it first" in machine.shell(command)
+    assert machine.shell_json("machine")["frames_free"] > 0
+    assert machine.power_off(3) == 3
+
+
+@pytest.mark.parametrize("pair", (("qemu", "qemu64,-svm"), ("qemu", "max,-svm"),
+                                  ("bochs", "athlon64_clawhammer")), ids=" ".join)
+def test_cpu_without_vmx_and_svm(image, start, pair):
+    machine = start(pair, image(PULSE, ["guests/pulse.elf"]))
+    check_shell_without_partitions(machine, "neither VMX nor SVM")
+
+
+def test_svm_without_nested_paging(image, start):
+    machine = start(("qemu", "max,-npt"), image(PULSE, ["guests/pulse.elf"]))
+    check_shell_without_partitions(machine, "nested paging")
+
+
+@pytest.mark.parametrize("pair", (("qemu", "qemu32"), ("bochs", "p4_willamette")), ids=" ".join)
+def test_cpu_without_long_mode(image, start, pair):
+    machine = start(pair, image(PULSE, ["guests/pulse.elf"]))
+    machine.expect_text("bulkhead: this CPU cannot run it: no long mode", 60)
+    assert machine.close() == 204
+
+
+def test_firmware_that_leaves_vmx_unlocked(image, start):
+    """BIOS-bochs-legacy writes no IA32_FEATURE_CONTROL: Bulkhead turns VMX on and locks it."""
+    machine = start(("bochs", "corei7_skylake_x"), image(PULSE, ["guests/pulse.elf"]),
+                    arguments=["--bios", "BIOS-bochs-legacy"])
+    machine.boot()
+    machine.wait_beats("pulse")
+    assert machine.power_off() == 0
+
+
+def test_firmware_that_locked_vmx_out(image, start):
+    """As a firmware would, GRUB locks IA32_FEATURE_CONTROL (0x3a) without VMX."""
+    iso = image(PULSE, ["guests/pulse.elf"], grub=["insmod wrmsr", "wrmsr 0x3a 1"])
+    machine = start(("bochs", "corei7_skylake_x"), iso, arguments=["--bios", "BIOS-bochs-legacy"])
+    check_shell_without_partitions(machine, "firmware")

@@ -217,6 +217,7 @@ int fake_start(void **state)
 	start_mmu(partition);
 	machine.vcpu = &partition->vcpus[0];
 	machine.vcpu->partition = partition;
+	machine.vcpu->fetch.page = FETCH_CACHE_EMPTY;
 	partition->vcpu_count = 1;
 	machine.xcr0 = XCR0_X87;
 	machine.xcr0_mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
