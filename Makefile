@@ -4,6 +4,7 @@
 #   make          the hypervisor, $(B)/bulkhead.elf      make run      build, boot the demo, ends at the prompt
 #   make iso      the demo ISO, $(B)/demo.iso            make check    every test; closes with "N passed, N failed"
 #   make unit     host tests    make system  boot tests  make lint     layering, headers, format
+#   make bench    counts instructions in both emulators: docs/figures.md
 #
 # CC=clang builds with clang; B=dir builds somewhere else; V=1 shows the commands.
 
@@ -101,7 +102,7 @@ $(B)/demo.iso: $(B)/bulkhead.elf iso/demo.conf $(LINUX) $(B)/guests/pulse.elf sc
 	cp $(filter-out %/bulkhead.elf scripts/%,$^) $(B)/demo/
 	scripts/mkimage --iso $@ --kernel $(B)/bulkhead.elf $(B)/demo/demo.conf
 
-.PHONY: iso linux run check system lint clean
+.PHONY: iso linux run check system lint bench clean
 iso: $(B)/demo.iso
 linux: $(LINUX)
 
@@ -119,6 +120,10 @@ system: $(B)/bulkhead.elf $(LINUX)
 	@B=$(B) scripts/run-tests system $(TESTS)
 lint:
 	@scripts/run-tests lint
+# The tables of docs/figures.md.
+bench:
+	@scripts/install-deps check
+	@+B=$(B) CC=$(CC) scripts/bench
 
 clean:
 	rm -rf $(B)

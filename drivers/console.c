@@ -158,6 +158,12 @@ void console_start_interrupts(void)
 	update_interrupts();
 }
 
+/* False while, or because, output and input are polled: somebody must then look in time. */
+bool console_has_interrupt(void)
+{
+	return console.interrupts;
+}
+
 /*
  * Writes `length` bytes of text, a carriage return before each newline. Before
  * console_start_interrupts() it returns when the chip has them; after it, at once, unless

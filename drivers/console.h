@@ -33,6 +33,7 @@ int __must_check console_parse(const char *value, struct console_config *config,
 			       struct error_text *error);
 int __must_check console_init(const struct console_config *config);
 void console_start_interrupts(void);
+bool console_has_interrupt(void);
 void console_write(const char *text, size_t length);
 size_t console_space(void);
 int console_getc(void);

@@ -196,8 +196,7 @@ static enum outcome finish_instruction(struct vcpu *vcpu)
 static bool needs_length(const struct exit *exit)
 {
 	return exit->instruction_length == 0 && exit->kind >= EXIT_CPUID &&
-	       exit->kind <= EXIT_PAUSE &&
-	       !(exit->kind == EXIT_CR_ACCESS && exit->cr.needs_decode);
+	       exit->kind <= EXIT_PAUSE && !(exit->kind == EXIT_CR_ACCESS && exit->cr.needs_decode);
 }
 
 enum outcome exit_handle(struct vcpu *vcpu)

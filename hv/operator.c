@@ -16,7 +16,7 @@
 #define CTRL(c) ((c)&0x1f)
 #define DETACH 0x1d /* Ctrl-] */
 #define HISTORY 8
-#define ATTACHED_POLL_US 5000
+#define POLL_US 5000 /* attached, or a console without an interrupt */
 #define OUTPUT_CHUNK 512
 #define OUTPUT_RESERVE 4096 /* room that guest output leaves in the console's ring */
 
@@ -80,6 +80,7 @@ static void detach(void)
 	state.held = -1;
 	if (entry->partition) {
 		entry->partition->serial_watched = false;
+		entry->partition->console_wakeup = false;
 	}
 	shell_print("\n[detached from %s]\n", entry->config->name);
 	show_prompt();
@@ -187,19 +188,36 @@ static void forward_byte(uint8_t byte)
 	}
 }
 
+/*
+ * Gives the held byte to the attached guest if it has room by now. While it has none, what is
+ * typed is lost as on a line without flow control, but for Ctrl-]: a guest that does not read
+ * must not keep the operator.
+ */
+static bool deliver_held(void)
+{
+	int byte;
+
+	if (state.held < 0) {
+		return true;
+	}
+	if (partition_serial_input(state.attached, (uint8_t)state.held)) {
+		state.held = -1;
+		return true;
+	}
+	for (byte = console_getc(); byte >= 0; byte = console_getc()) {
+		if (byte == DETACH) {
+			detach();
+			return true;
+		}
+	}
+	return false;
+}
+
 static void take_input(void)
 {
-	for (;;) {
-		int byte;
+	while (deliver_held()) {
+		int byte = console_getc();
 
-		if (state.held >= 0) {
-			if (!state.attached ||
-			    !partition_serial_input(state.attached, (uint8_t)state.held)) {
-				return;
-			}
-			state.held = -1;
-		}
-		byte = console_getc();
 		if (byte < 0) {
 			return;
 		}
@@ -260,8 +278,8 @@ void operator_work(uint64_t now)
 
 uint64_t operator_next_work(void)
 {
-	if (!state.attached) {
+	if (!state.attached && console_has_interrupt()) {
 		return UINT64_MAX;
 	}
-	return rdtsc() + tsc_from_us(ATTACHED_POLL_US);
+	return rdtsc() + tsc_from_us(POLL_US);
 }

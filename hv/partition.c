@@ -15,9 +15,8 @@
 
 #define BACKOFF_FIRST_US UINT64_C(1000000)
 #define BACKOFF_LAST_US UINT64_C(60000000)
-#define RESET_SHORT_LIFE_US UINT64_C(2000000) /* shorter: the guest resets itself in a loop */
-#define RESET_FIRST_US UINT64_C(100000)
-#define RESET_DOUBLINGS 7
+#define RESET_LIFE_US UINT64_C(2000000)
+#define RESET_SHARE 20
 
 static struct partition_entry entries[PARTITIONS_MAX];
 static unsigned int entry_count;
@@ -136,10 +135,12 @@ static void release(struct partition_entry *entry)
 static int build_and_run(struct partition_entry *entry, struct error_text *error)
 {
 	struct error_text why = { "" };
+	uint64_t start = rdtsc();
 	int status;
 
 	release(entry);
 	status = partition_build(entry, &why);
+	entry->build_ticks = rdtsc() - start;
 	if (status) {
 		release(entry);
 		set_state(entry, PARTITION_STOPPED, why.text);
@@ -287,24 +288,22 @@ static void restart_now(struct partition_entry *entry)
 }
 
 /*
- * A guest's reset is a fresh boot at once. One that resets itself all the time waits longer
- * and longer, for building a partition is work that the others would pay for.
+ * A guest's reset is a fresh boot. Building a partition is work that the others pay for, so a
+ * guest that resets itself again and again waits until its life has been RESET_SHARE times as
+ * long as its building took.
  */
 static void reset_by_guest(struct partition_entry *entry)
 {
-	uint64_t now = rdtsc();
-	uint64_t delay = RESET_FIRST_US;
+	uint64_t life = MAX(entry->build_ticks * RESET_SHARE, tsc_from_us(RESET_LIFE_US));
+	uint64_t earliest = entry->started_at + life;
 
 	log_printf("%s: restarting: %s", entry->config->name, entry->partition->stop_reason);
-	if (now - entry->started_at >= tsc_from_us(RESET_SHORT_LIFE_US)) {
-		entry->short_lives = 0;
+	if (rdtsc() >= earliest) {
 		restart_now(entry);
 		return;
 	}
-	delay <<= MIN(entry->short_lives, (unsigned int)RESET_DOUBLINGS);
-	entry->short_lives++;
-	entry->restart_at = now + tsc_from_us(delay);
 	set_state(entry, PARTITION_OFF, "reset itself soon after its start; restarts in a while");
+	entry->restart_at = earliest;
 }
 
 static void ended_by_guest(struct partition_entry *entry)

@@ -89,7 +89,7 @@ struct partition_entry {
 	uint32_t exit_status;
 	unsigned int start_count;
 	uint64_t started_at;		   /* host TSC of the latest start */
-	unsigned int short_lives;	   /* resets in a row, each soon after its start */
+	uint64_t build_ticks;		   /* host TSC ticks that its building took */
 	unsigned int bug_restarts;	   /* used up of max-restarts */
 	char fingerprint[FINGERPRINT_MAX]; /* of the last bug: rule@file:line */
 	unsigned int fingerprint_count;

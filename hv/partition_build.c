@@ -12,6 +12,7 @@
 #include "hv/loader/loader.h"
 #include "hv/partition.h"
 #include "hv/partition_hooks.h"
+#include "hv/sched.h"
 #include "hv/vdev/vacpi.h"
 #include "lib/log.h"
 #include "lib/string.h"
@@ -338,6 +339,7 @@ static int load_guest(struct partition *partition, const struct partition_config
 	}
 	status = loader_load(&request, &target, &state, error);
 	if (status == 0) {
+		sched_unload(); /* another partition's vCPU may be in the hardware */
 		virt->vcpu_load(&partition->vcpus[0].virt);
 		virt->set_state(&partition->vcpus[0].virt, &state);
 		virt->set_root(&partition->vcpus[0].virt, mmu_root(&partition->mmu, 0));

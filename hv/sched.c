@@ -93,6 +93,11 @@ static void unload(struct sched_cpu *cpu)
 	}
 }
 
+void sched_unload(void)
+{
+	unload(my_cpu());
+}
+
 void sched_load(struct sched_entity *entity)
 {
 	struct sched_cpu *cpu = my_cpu();

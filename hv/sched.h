@@ -23,6 +23,9 @@ void sched_remove(struct sched_entity *entity);
  */
 void sched_load(struct sched_entity *entity);
 
+/* Saves the state of whichever vCPU is loaded here: the hardware is free for another use. */
+void sched_unload(void);
+
 /* The guest asked for a timer at host TSC `deadline` while it is served: arm for it. */
 void sched_guest_timer(struct vcpu *vcpu, uint64_t deadline);
 

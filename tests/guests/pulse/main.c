@@ -3,7 +3,8 @@
  * The heartbeat guest: proof that a partition lives and that its memory is its own. All of
  * its free memory holds a pattern made from address and generation; on each beat of the
  * local APIC's timer a slice of it is compared, then written again with the next
- * generation, so that a lost write is found as well as a foreign one. HLT between beats.
+ * generation, so that a lost write is found as well as a foreign one; registers that hold a
+ * known value are compared, too. HLT between beats.
  *
  * Options: beats=N (exit 0 after N), slice=KIB (64), hz=N (10), every=N (beats a line; hz),
  * seed=N, quiet. A byte `?` on the serial line asks for a status line.
@@ -14,6 +15,7 @@
 #include "tests/guests/common/io.h"
 
 #define BEAT_VECTOR 0x40
+#define MSR_STAR 0xc0000081u
 
 struct pulse {
 	uint64_t start, end; /* the checked memory: [start, end) */
@@ -81,6 +83,48 @@ static bool check_slice(struct pulse *pulse)
 	return true;
 }
 
+/*
+ * Registers that nothing here uses: x87 control, an XMM register, a breakpoint address, an MSR
+ * of SYSCALL. Whoever else runs on this CPU must leave them as they are.
+ */
+struct witness {
+	uint64_t xmm[2];
+	uint64_t dr0;
+	uint64_t star;
+	uint16_t fcw;
+};
+
+static const struct witness planted = {
+	.xmm = { 0x0123456789abcdef, 0xfedcba9876543210 },
+	.dr0 = 0x12345678,
+	.star = 0x0013000800000000,
+	.fcw = 0x127f,
+};
+
+static void plant_witness(void)
+{
+	asm volatile("fldcw %0" : : "m"(planted.fcw));
+	asm volatile("movdqu %0, %%xmm15" : : "m"(planted.xmm));
+	asm volatile("mov %0, %%dr0" : : "r"(planted.dr0));
+	wrmsr(MSR_STAR, planted.star);
+}
+
+static bool check_witness(void)
+{
+	struct witness found = { .star = rdmsr(MSR_STAR) };
+	asm volatile("fnstcw %0" : "=m"(found.fcw));
+	asm volatile("movdqu %%xmm15, %0" : "=m"(found.xmm));
+	asm volatile("mov %%dr0, %0" : "=r"(found.dr0));
+	if (found.xmm[0] == planted.xmm[0] && found.xmm[1] == planted.xmm[1] &&
+	    found.dr0 == planted.dr0 && found.star == planted.star && found.fcw == planted.fcw) {
+		return true;
+	}
+	print("pulse: REGISTERS WRONG xmm15 0x%llx%016llx dr0 0x%llx star 0x%llx fcw 0x%x\n",
+	      (unsigned long long)found.xmm[1], (unsigned long long)found.xmm[0],
+	      (unsigned long long)found.dr0, (unsigned long long)found.star, found.fcw);
+	return false;
+}
+
 static void answer(const struct pulse *pulse, uint64_t beat)
 {
 	if (serial_read() == '?') {
@@ -105,7 +149,7 @@ static int run(struct pulse *pulse, uint64_t beats, uint64_t every, bool quiet)
 {
 	for (uint64_t beat = 1; !beats || beat <= beats; beat++) {
 		wait_for(beat);
-		if (!check_slice(pulse)) {
+		if (!check_slice(pulse) || !check_witness()) {
 			return 1;
 		}
 		if (!quiet && beat % every == 0) {
@@ -142,6 +186,7 @@ int guest_main(void)
 	      (unsigned long long)pulse.start, (unsigned long long)pulse.end,
 	      (unsigned long long)tsc_hz() / 1000, (unsigned long long)rate / 1000);
 	fill(&pulse);
+	plant_witness();
 	trap_handlers[BEAT_VECTOR] = on_beat;
 	lapic_timer_start(BEAT_VECTOR, LVT_PERIODIC, (uint32_t)(rate / hz));
 	return run(&pulse, beats, MAX(every, 1u), option_flag("quiet"));
