@@ -62,6 +62,21 @@ static uint32_t keep(uint32_t value, uint64_t mask)
 	return value & (uint32_t)mask;
 }
 
+/*
+ * SDM, leaf 15H: TSC = ECX * EBX / EAX. The local APIC's timer runs on ECX. Linux multiplies
+ * ECX in kHz by EBX in 32 bits, so the fraction is as fine as that allows: a few ppm.
+ */
+static struct cpuid_result timing_leaf(void)
+{
+	uint64_t bus_khz = VLAPIC_BUS_HZ / 1000;
+	uint64_t tsc_khz = tsc_hz() / 1000;
+	uint64_t denominator = MIN(UINT32_MAX / tsc_khz, bus_khz);
+	uint64_t numerator = (tsc_khz * denominator + bus_khz / 2) / bus_khz;
+
+	return (struct cpuid_result){ (uint32_t)denominator, (uint32_t)numerator, VLAPIC_BUS_HZ,
+				      0 };
+}
+
 static void init_basic(void)
 {
 	struct cpuid_result host = cpuid_checked(0, 0);
@@ -79,9 +94,7 @@ static void init_basic(void)
 	if (!(basic[1].ecx & LEAF1_ECX_XSAVE)) { /* without XSAVE no AVX-512 and no AVX2 */
 		basic[7].ebx &= ~(uint32_t)(BIT(5) | BIT(16) | BIT(17) | BIT(21) | BITS(31, 30));
 	}
-	/* SDM, leaf 15H: TSC = ECX * EBX / EAX. The local APIC's timer runs on ECX. */
-	basic[0x15] = (struct cpuid_result){ VLAPIC_BUS_HZ / 1000, (uint32_t)(tsc_hz() / 1000),
-					     VLAPIC_BUS_HZ, 0 };
+	basic[0x15] = timing_leaf();
 	basic[0x16] =
 		(struct cpuid_result){ (uint32_t)(tsc_hz() / 1000000),
 				       (uint32_t)(tsc_hz() / 1000000), VLAPIC_BUS_HZ / 1000000, 0 };

@@ -110,7 +110,13 @@ static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
 static enum outcome handle_nested_fault(struct vcpu *vcpu)
 {
 	const struct exit_fault *fault = &vcpu->exit.fault;
+	size_t size;
 
+	/* Not by mmu_fault(): it would keep the answer "device here" for accesses to come. */
+	if (fault->table_walk &&
+	    !mmu_guest_ptr(&vcpu->partition->mmu, fault->address, &size, false)) {
+		return table_outside_memory(vcpu);
+	}
 	return handle_mmu_result(
 		vcpu, mmu_fault(&vcpu->partition->mmu, 0, fault->address, fault->access));
 }
@@ -126,8 +132,9 @@ static enum outcome dispatch(struct vcpu *vcpu)
 	switch (vcpu->exit.kind) {
 	case EXIT_HOST_INTERRUPT:
 		return OUTCOME_CORE;
-	case EXIT_HOST_NMI:
 	case EXIT_TIMER:
+		return vcpu->now >= vcpu->core_at ? OUTCOME_CORE : OUTCOME_RESUME;
+	case EXIT_HOST_NMI:
 	case EXIT_WINDOW:
 		return OUTCOME_RESUME;
 	case EXIT_CPUID:
@@ -181,8 +188,13 @@ static enum outcome finish_instruction(struct vcpu *vcpu)
 {
 	struct exit *exit = &vcpu->exit;
 
+	uint64_t rflags = virt->get_rflags(&vcpu->virt);
+
 	virt->set_rip(&vcpu->virt, exit->rip + exit->instruction_length);
-	if (unlikely(virt->get_rflags(&vcpu->virt) & RFLAGS_TF)) {
+	if (unlikely(rflags & RFLAGS_RF)) { /* it held for this one instruction */
+		virt->set_rflags(&vcpu->virt, rflags & ~RFLAGS_RF);
+	}
+	if (unlikely(rflags & RFLAGS_TF)) {
 		vcpu->injection = (struct exit_exception){ .vector = VECTOR_DB, .dr6 = DR6_BS };
 		virt->inject_exception(&vcpu->virt, &vcpu->injection);
 	}
@@ -218,8 +230,8 @@ enum outcome exit_handle(struct vcpu *vcpu)
 		return OUTCOME_RESUME;
 	}
 	if (outcome == OUTCOME_BLOCK) {
-		vcpu->halted = true;
 		(void)finish_instruction(vcpu);
+		vcpu->halted = vcpu->virt.reinject == 0; /* a single-step trap comes at once */
 		return OUTCOME_RESUME;
 	}
 	return outcome;

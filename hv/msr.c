@@ -100,7 +100,13 @@ static uint64_t read_deadline(struct partition *partition)
 
 static enum outcome write_deadline(struct partition *partition, uint64_t value)
 {
-	vlapic_set_deadline(&partition->devices.vlapic, value ? value - partition->tsc_adjust : 0);
+	if (value && partition->tsc_adjust) {
+		uint64_t now = rdtsc() + partition->tsc_offset + partition->tsc_adjust;
+
+		/* What has passed must not become the far future by wrapping. */
+		value = value > now ? value - partition->tsc_adjust : 1;
+	}
+	vlapic_set_deadline(&partition->devices.vlapic, value);
 	return OUTCOME_NEXT;
 }
 
@@ -175,6 +181,9 @@ static enum outcome write_tsc(struct vcpu *vcpu, uint64_t value)
 
 	partition->tsc_adjust = value - (rdtsc() + partition->tsc_offset);
 	virt->set_tsc_offset(&vcpu->virt, partition->tsc_offset + partition->tsc_adjust);
+	if (partition->msrs.pvclock) {
+		(void)!pvclock_set_time(partition, partition->msrs.pvclock);
+	}
 	return OUTCOME_NEXT;
 }
 

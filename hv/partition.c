@@ -346,6 +346,8 @@ static void audit_after_injection(struct partition_entry *entry)
 
 void partition_ended(struct partition_entry *entry)
 {
+	bool was_alive = entry->state == PARTITION_RUNNING || entry->state == PARTITION_PAUSED;
+
 	if (entry->audit_at != UINT64_MAX) { /* it ended of what was injected? */
 		audit_after_injection(entry);
 	}
@@ -357,7 +359,9 @@ void partition_ended(struct partition_entry *entry)
 	bugged_report(entry);
 	count_fingerprint(entry);
 	set_state(entry, PARTITION_BUGGED, entry->fingerprint);
-	apply_bug_policy(entry);
+	if (was_alive) { /* what the operator stopped stays stopped */
+		apply_bug_policy(entry);
+	}
 }
 
 void partition_do_due_work(uint64_t now)
@@ -405,12 +409,15 @@ uint64_t partition_memory(const struct partition_entry *entry)
 
 bool partition_serial_input(struct partition_entry *entry, uint8_t byte)
 {
-	if (!entry->partition || entry->state != PARTITION_RUNNING) {
+	if (!entry->partition ||
+	    (entry->state != PARTITION_RUNNING && entry->state != PARTITION_PAUSED)) {
 		return true; /* nobody is there to read it: dropped, as on an unplugged line */
 	}
 	if (!vdevs_serial_input(&entry->partition->devices, byte)) {
 		return false;
 	}
-	sched_wake(&entry->sched[0]);
+	if (entry->state == PARTITION_RUNNING) {
+		sched_wake(&entry->sched[0]);
+	}
 	return true;
 }

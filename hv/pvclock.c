@@ -51,7 +51,11 @@ static void set_scale(struct time_record *record, uint64_t hz)
 
 int pvclock_set_time(struct partition *partition, uint64_t value)
 {
-	struct time_record record = { .version = 2, .flags = FLAG_TSC_STABLE };
+	struct time_record record = {
+		.version = 2,
+		.tsc_timestamp = partition->tsc_adjust, /* the guest's TSC at partition time 0 */
+		.flags = FLAG_TSC_STABLE,
+	};
 
 	if (!(value & RECORD_ENABLED)) {
 		partition->msrs.pvclock = 0;

@@ -134,7 +134,7 @@ void sched_guest_timer(struct vcpu *vcpu, uint64_t deadline)
 		return; /* run() arms before it enters */
 	}
 	if (virt_caps.deadline_timer) {
-		virt->set_deadline(&vcpu->virt, deadline);
+		virt->set_deadline(&vcpu->virt, MIN(deadline, vcpu->core_at));
 	} else if (deadline != UINT64_MAX) {
 		arm(cpu, deadline); /* a timer too many is only a look at the clock */
 	}
@@ -190,7 +190,12 @@ static void arm_for(struct sched_cpu *cpu, struct vcpu *vcpu, uint64_t slice_end
 		next = MIN(next, slice_end);
 	}
 	if (virt_caps.deadline_timer) {
-		virt->set_deadline(&vcpu->virt, guest);
+		/*
+		 * A stay in the guest ends by the deadline timer, too: a host interrupt could
+		 * be lost (in Bochs it is, for a guest that entered with IF clear).
+		 */
+		vcpu->core_at = MIN(next, slice_end);
+		virt->set_deadline(&vcpu->virt, MIN(guest, vcpu->core_at));
 	} else if (guest > rdtsc()) { /* what is due runs before the guest does */
 		next = MIN(next, guest);
 	}
@@ -239,8 +244,11 @@ static void run(struct sched_cpu *cpu, struct sched_entity *entity)
 		}
 		sti_window();
 		core_work(cpu); /* may stop this very vCPU: then running is NULL */
-		if (rdtsc() >= slice_end && !list_is_empty(&cpu->runnable)) {
-			break;
+		if (rdtsc() >= slice_end) {
+			if (!list_is_empty(&cpu->runnable)) {
+				break;
+			}
+			slice_end = rdtsc() + tsc_from_us(SLICE_MICROSECONDS);
 		}
 	}
 	if (cpu->running == entity) {

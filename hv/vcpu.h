@@ -57,7 +57,8 @@ struct vcpu {
 	struct exit exit;		 /* of the latest exit */
 	struct exit_exception injection; /* filled by a handler that returns OUTCOME_INJECT */
 	struct trace_entry *trace;	 /* TRACE_SIZE entries, by `loops` */
-	uint64_t now;			 /* host TSC of the latest exit */
+	uint64_t core_at; /* host TSC at which the core wants the CPU back (deadline timer) */
+	uint64_t now;	  /* host TSC of the latest exit */
 	struct fetch_cache fetch;
 };
 

@@ -30,6 +30,7 @@ struct virt_caps virt_caps;
 static bool has_xsave;
 static bool has_tsc_aux;
 static uint64_t xcr0_mask;
+static bool leaks_fpu_pointers;
 static uint32_t xsave_size;
 
 /* XCR0 bits that the host has and a guest may use; AVX-512 whole or not at all. */
@@ -65,6 +66,7 @@ static uint32_t xsave_size_find(uint64_t mask)
  */
 const struct virt_ops *virt_select(struct error_text *error)
 {
+	char vendor[13];
 	const struct virt_ops *ops = NULL;
 
 	if (cpuid_has(CPUID_VMX)) {
@@ -81,6 +83,9 @@ const struct virt_ops *virt_select(struct error_text *error)
 	}
 	has_xsave = cpuid_has(CPUID_XSAVE);
 	has_tsc_aux = cpuid_has(CPUID_RDTSCP);
+	cpuid_vendor(vendor);
+	leaks_fpu_pointers =
+		strcmp(vendor, "AuthenticAMD") == 0 && !cpuid_has(CPUID_XSAVE_POINTERS);
 	xcr0_mask = has_xsave ? xcr0_mask_find() : XCR0_X87 | XCR0_SSE;
 	xsave_size = has_xsave ? xsave_size_find(xcr0_mask) : XSAVE_LEGACY_SIZE;
 	virt = ops;
@@ -128,9 +133,24 @@ void virt_extended_reset(struct virt_vcpu *vcpu)
 	vcpu->xcr0 = XCR0_X87;
 }
 
+/*
+ * AMD CPUs before Zen 2 save and restore the x87 instruction and data pointers only while an
+ * exception is pending (APM, "FXSAVE/FXRSTOR"), so one guest would see another's. A load of
+ * our own overwrites them; the restore that follows overwrites the rest.
+ */
+static void hide_fpu_pointers(void)
+{
+	static const int32_t zero;
+
+	__asm__ volatile("fnclex\n\tffree %%st(7)\n\tfildl %0" : : "m"(zero));
+}
+
 /* Interrupts are off, no other vCPU is loaded here. */
 void virt_extended_load(struct virt_vcpu *vcpu)
 {
+	if (leaks_fpu_pointers) {
+		hide_fpu_pointers();
+	}
 	if (has_xsave) {
 		/* Everything is restored, whatever part of it the guest has switched on. */
 		xsetbv(0, xcr0_mask);

@@ -275,8 +275,11 @@ static void cmd_output(const struct shell_args *args)
 	cursor = entry->partition->serial.head;
 	cursor -= MIN(MIN(bytes, (uint64_t)SERIAL_RING_SIZE), cursor);
 	while (ring_get(&entry->partition->serial, &cursor, &byte, NULL)) {
-		if (byte != '\r') {
+		/* The keyboard is the shell's: no sequence that a terminal would answer. */
+		if (byte == '\n' || byte == '\t' || (byte >= 0x20 && byte < 0x7f)) {
 			shell_print("%c", byte);
+		} else if (byte != '\r') {
+			shell_print(".");
 		}
 	}
 	shell_print("\n");

@@ -34,12 +34,18 @@ MORE_MACHINES = MACHINES + (
 )
 
 
+# What takes minutes comes first: two workers then end at about the same time.
+LONG_FIRST = ("two_linux", "every_kind_of_damage", "reboot_inside", "hostile")
+
+
 def machine_id(pair):
     return "-".join(pair)
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "more_machines: on every CPU model that is covered")
+    config.addinivalue_line("markers", "bochs: boots Bochs (set by itself)")
+    config.addinivalue_line("markers", "qemu: boots QEMU (set by itself)")
     config.addinivalue_line("markers", "only(emulator): on that emulator alone")
     os.makedirs(OUTPUT, exist_ok=True)
 
@@ -54,6 +60,19 @@ def pytest_generate_tests(metafunc):
     if only:
         machines = [pair for pair in machines if pair[0] in only.args]
     metafunc.parametrize("emulated", machines, ids=[machine_id(pair) for pair in machines])
+
+
+def pytest_collection_modifyitems(items):
+    """Marks each test with its emulator (-m bochs, -m qemu); the longest come first."""
+    for item in items:
+        item.add_marker("bochs" if "bochs" in item.name else "qemu")
+
+    def place(item):
+        slow = [at for at, name in enumerate(LONG_FIRST) if name in item.name]
+        return (slow[0] if slow else len(LONG_FIRST),
+                item.get_closest_marker("bochs") is None)
+
+    items.sort(key=place)
 
 
 # --- several workers -----------------------------------------------------------------------

@@ -12,8 +12,8 @@
 #define POOL_BASE (UINT64_C(1) << 20)
 #define POOL_PAGES 1024
 #define GUEST_BASE (UINT64_C(8) << 20) /* host-physical: RAM, then ROM */
-#define EXTRA_BASE (UINT64_C(24) << 20) /* slots that tests add */
 #define EXTRA_PAGES 64
+#define EXTRA_BASE (ARENA_SIZE - EXTRA_PAGES * PAGE_SIZE) /* slots that tests add */
 #define OWNER 3
 
 struct fake_machine machine;
@@ -169,8 +169,8 @@ static void give(uint64_t start, uint64_t end)
 
 static void slot(unsigned int id, uint64_t address, uint64_t pages, uint64_t host, uint32_t flags)
 {
-	struct memslot_config config = { id, gpa_to_gfn(gpa(address)), pages,
-					 hpa_to_pfn(hpa(host)), flags };
+	struct memslot_config config = { id, gpa_to_gfn(gpa(address)), pages, hpa_to_pfn(hpa(host)),
+					 flags };
 	struct error_text error;
 
 	assert_int_equal(mmu_slot_create(&machine.partition.mmu, &config, &error), 0);
@@ -297,7 +297,7 @@ void fake_slot_remove(unsigned int id)
 
 void *fake_slot_memory(unsigned int id)
 {
-	assert_in_range(id, 2, 9); /* 8 pages each */
+	assert_in_range(id, 2, FAKE_LAST_SLOT); /* 8 pages each */
 	return hpa_to_ptr(hpa(EXTRA_BASE + (id - 2) * 8 * PAGE_SIZE));
 }
 
@@ -358,12 +358,12 @@ void partition_end(struct partition *partition, enum stop_cause cause, const cha
 
 /* What a test leaves out gives way to the real one where it is linked. */
 #define ABSENT __attribute__((weak))
-#define ABSENT_HANDLER(name)                                        \
-	ABSENT enum outcome name(struct vcpu *vcpu)                 \
-	{                                                           \
-		(void)vcpu;                                         \
-		fail_msg("%s() is not part of this test", #name);   \
-		return OUTCOME_STOP;                                \
+#define ABSENT_HANDLER(name)                                      \
+	ABSENT enum outcome name(struct vcpu *vcpu)               \
+	{                                                         \
+		(void)vcpu;                                       \
+		fail_msg("%s() is not part of this test", #name); \
+		return OUTCOME_STOP;                              \
 	}
 
 ABSENT_HANDLER(exit_cpuid)

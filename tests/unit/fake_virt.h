@@ -84,7 +84,11 @@ void *fake_ram(uint64_t address);
  */
 uint64_t *fake_map(uint64_t linear, uint64_t address, uint64_t flags);
 
-/* Adds or removes a memory slot of `pages` at `address`, backed by fake memory of its own. */
+/*
+ * Adds or removes a memory slot of up to 8 pages at `address`, backed by fake memory of its
+ * own: `id` is 2 to FAKE_LAST_SLOT, whose memory ends where what ASan allows to touch ends.
+ */
+#define FAKE_LAST_SLOT 9
 void fake_slot_add(unsigned int id, uint64_t address, uint64_t pages);
 void fake_slot_remove(unsigned int id);
 void *fake_slot_memory(unsigned int id);

@@ -83,9 +83,9 @@ static void test_cr0_bits(void **state)
 		}
 		assert_taken(0, base | BIT(bit));
 		/* Bits that do not exist stay 0, without complaint. */
-		assert_int_equal(machine.paging.cr0 & ~base,
-				 BIT(bit) & (CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_CD |
-					     CR0_PG));
+		assert_int_equal(
+			machine.paging.cr0 & ~base,
+			BIT(bit) & (CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_CD | CR0_PG));
 	}
 	fake_set_mode(FAKE_PROTECTED);
 	assert_taken(0, base | CR0_NW | CR0_CD);
@@ -423,8 +423,7 @@ static void test_xcr0(void **state)
 	assert_injected(VECTOR_UD, 0); /* CR4.OSXSAVE is off */
 	machine.paging.cr4 |= CR4_OSXSAVE;
 	for (uint64_t value = 0; value < 256; value++) {
-		bool good = (value & 1) && !(value & BITS(4, 3)) &&
-			    (!(value & 4) || (value & 2)) &&
+		bool good = (value & 1) && !(value & BITS(4, 3)) && (!(value & 4) || (value & 2)) &&
 			    ((value & 0xe0) == 0 || ((value & 0xe0) == 0xe0 && (value & 4)));
 
 		machine.xcr0 = 0x55;
@@ -456,20 +455,13 @@ static void test_xcr0(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		machine_test(test_cr0_bits),
-		machine_test(test_long_mode_switch),
-		machine_test(test_cr4_bits),
-		machine_test(test_pcid),
-		machine_test(test_cr3_bits),
-		machine_test(test_cr8),
-		machine_test(test_reads),
-		machine_test(test_efer),
-		machine_test(test_pdptes),
-		machine_test(test_when_pdptes_are_read),
-		machine_test(test_decoded_moves),
-		machine_test(test_clts_and_lmsw),
-		machine_test(test_clts_by_value),
-		machine_test(test_xcr0),
+		machine_test(test_cr0_bits),	  machine_test(test_long_mode_switch),
+		machine_test(test_cr4_bits),	  machine_test(test_pcid),
+		machine_test(test_cr3_bits),	  machine_test(test_cr8),
+		machine_test(test_reads),	  machine_test(test_efer),
+		machine_test(test_pdptes),	  machine_test(test_when_pdptes_are_read),
+		machine_test(test_decoded_moves), machine_test(test_clts_and_lmsw),
+		machine_test(test_clts_by_value), machine_test(test_xcr0),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,8 @@ static void test_upper_entries_change(void **state)
 		entry = (uint64_t *)fake_ram(table) + (LINEAR >> 39 & 0x1ff);
 		for (unsigned int at = 4; at > level; at--) {
 			table = *entry & BITS(51, 12);
-			entry = (uint64_t *)fake_ram(table) + (LINEAR >> (3 + 9 * (at - 1)) & 0x1ff);
+			entry = (uint64_t *)fake_ram(table) +
+				(LINEAR >> (3 + 9 * (at - 1)) & 0x1ff);
 		}
 		*entry = 0;
 		assert_fetch_fault(LINEAR, LINEAR, PF_I);
@@ -141,13 +142,14 @@ static void test_rights_change(void **state)
 	assert_fetch_fault(LINEAR, LINEAR, PF_P | PF_RSVD);
 }
 
-/* EFER alone: no execute, then the leaf has NX set all along. */
+/* EFER alone: what was found by another EFER is found again, not believed. */
 static void test_efer_changes(void **state)
 {
 	(void)state;
 	start();
-	machine.paging.efer ^= EFER_LME; /* of no consequence, but not what the page was found by */
-	machine.vcpu->fetch.code = NULL; /* would crash if it were believed */
+	machine.vcpu->fetch.code = fake_ram(TWO_BYTES);
+	assert_length(LINEAR, 2); /* unchanged: believed, this test is about something */
+	machine.paging.efer ^= EFER_SCE;
 	assert_length(LINEAR, 1);
 }
 
@@ -282,6 +284,21 @@ static void test_plain_and_prefixed(void **state)
 	}
 }
 
+/* Nothing is read beyond the page, not even to compare: its neighbour may be anybody's. */
+static void test_end_of_memory(void **state)
+{
+	(void)state;
+	start();
+	fake_slot_add(FAKE_LAST_SLOT, 0x2000000, 8);
+	*((uint8_t *)fake_slot_memory(FAKE_LAST_SLOT) + 8 * PAGE_SIZE - 1) = 0x0f;
+	fake_map(LINEAR, 0x2007000, PTE_P);
+	fake_map(LINEAR + PAGE_SIZE, TWO_BYTES, PTE_P);
+	fake_code(TWO_BYTES, "\xa2", 1);
+	machine.vcpu->exit = (struct exit){ .kind = EXIT_CPUID, .rip = LINEAR + PAGE_SIZE - 1 };
+	assert_int_equal(fetch_length(machine.vcpu), OUTCOME_NEXT);
+	assert_int_equal(machine.vcpu->exit.instruction_length, 2);
+}
+
 static void test_modes(void **state)
 {
 	/* MOV eAX, imm: 3 bytes with a 16-bit operand, 5 with 32. */
@@ -318,17 +335,12 @@ static void test_no_instruction(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		machine_test(test_code_is_read_each_time),
-		machine_test(test_leaf_changes),
-		machine_test(test_upper_entries_change),
-		machine_test(test_cr3_changes),
-		machine_test(test_rights_change),
-		machine_test(test_efer_changes),
-		machine_test(test_paging_goes_off),
-		machine_test(test_slots_change),
-		machine_test(test_crossing_pages),
-		machine_test(test_plain_and_prefixed),
-		machine_test(test_modes),
+		machine_test(test_code_is_read_each_time), machine_test(test_leaf_changes),
+		machine_test(test_upper_entries_change),   machine_test(test_cr3_changes),
+		machine_test(test_rights_change),	   machine_test(test_efer_changes),
+		machine_test(test_paging_goes_off),	   machine_test(test_slots_change),
+		machine_test(test_crossing_pages),	   machine_test(test_plain_and_prefixed),
+		machine_test(test_end_of_memory),	   machine_test(test_modes),
 		machine_test(test_no_instruction),
 	};
 

@@ -178,8 +178,8 @@ static void test_non_canonical(void **state)
 
 /* One row of the matrix: what SDM "Determination of Access Rights" says in so many words. */
 struct rights {
-	bool user_page, writable, nx;		  /* the page */
-	bool wp, smep, smap, ac, nxe;		  /* the CPU */
+	bool user_page, writable, nx; /* the page */
+	bool wp, smep, smap, ac, nxe; /* the CPU */
 	bool user;
 	uint32_t kind;
 };
@@ -228,8 +228,8 @@ static void test_rights(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 3 * 512; i++) {
-		struct rights r = { i & 1, i & 2, i & 4, i & 8, i & 16, i & 32, i & 64, i & 128,
-				    i & 256, kinds[i / 512] };
+		struct rights r = { i & 1,  i & 2,  i & 4,   i & 8,   i & 16,
+				    i & 32, i & 64, i & 128, i & 256, kinds[i / 512] };
 		uint64_t some = PTE_P | (r.user_page ? PTE_U : 0) | (r.writable ? PTE_W : 0);
 		uint64_t nx = r.nx ? PTE_NX : 0;
 
@@ -371,8 +371,8 @@ static void test_path(void **state)
 	(void)state;
 	four_levels(ALL_RIGHTS);
 	guest_access_init(&access, machine.vcpu, ACCESS_EXECUTE);
-	assert_int_equal(guest_translate_path(machine.vcpu, &access, LINEAR64, &found, &fault, &path),
-			 0);
+	assert_int_equal(
+		guest_translate_path(machine.vcpu, &access, LINEAR64, &found, &fault, &path), 0);
 	assert_int_equal(path.count, 4);
 	assert_ptr_equal(path.entry[0], entry64(TOP, 1));
 	assert_ptr_equal(path.entry[3], entry64(LAST, 5));
@@ -381,8 +381,8 @@ static void test_path(void **state)
 	two_levels(ALL_RIGHTS);
 	path.count = 0;
 	guest_access_init(&access, machine.vcpu, ACCESS_EXECUTE);
-	assert_int_equal(guest_translate_path(machine.vcpu, &access, LINEAR32, &found, &fault, &path),
-			 0);
+	assert_int_equal(
+		guest_translate_path(machine.vcpu, &access, LINEAR32, &found, &fault, &path), 0);
 	assert_int_equal(path.count, 0);
 }
 

@@ -106,8 +106,9 @@ static int start(void **state)
 /* The exit that the instruction at RIP causes when it touches `address`. */
 static enum outcome touch(uint64_t address, uint32_t access)
 {
-	machine.vcpu->exit = (struct exit){ .kind = EXIT_NESTED_FAULT,
-					    .fault = { .address = gpa(address), .access = access } };
+	machine.vcpu->exit =
+		(struct exit){ .kind = EXIT_NESTED_FAULT,
+			       .fault = { .address = gpa(address), .access = access } };
 	return fake_exit();
 }
 
@@ -197,7 +198,7 @@ struct shape {
 	bool logic;	   /* AF is undefined */
 	bool reads;	   /* memory */
 	bool writes;
-	bool not_16;	   /* 66 is not a size prefix here */
+	bool not_16; /* 66 is not a size prefix here */
 };
 
 #define R .reads = true
@@ -205,15 +206,19 @@ struct shape {
 #define LOGIC .logic = true
 #define ONE(op) { op }, 1
 #define TWO(op) { 0x0f, op }, 2
-#define ALU(base, ...)                                                           \
-	{ ONE((base) + 0), -1, true, 0, R, W, __VA_ARGS__ },                     \
-	{ ONE((base) + 1), -1, false, 0, R, W, __VA_ARGS__ },                    \
-	{ ONE((base) + 2), -1, true, 0, R, __VA_ARGS__ },                        \
-	{ ONE((base) + 3), -1, false, 0, R, __VA_ARGS__ }
-#define ALU_IMMEDIATE(n, ...)                                                    \
-	{ ONE(0x80), n, true, 1, R, W, __VA_ARGS__ },                            \
-	{ ONE(0x81), n, false, 4, R, W, __VA_ARGS__ },                           \
-	{ ONE(0x83), n, false, 1, R, W, __VA_ARGS__ }
+#define ALU(base, ...)                                                \
+	{ ONE((base) + 0), -1, true, 0, R, W, __VA_ARGS__ },          \
+		{ ONE((base) + 1), -1, false, 0, R, W, __VA_ARGS__ }, \
+		{ ONE((base) + 2), -1, true, 0, R, __VA_ARGS__ },     \
+	{                                                             \
+		ONE((base) + 3), -1, false, 0, R, __VA_ARGS__         \
+	}
+#define ALU_IMMEDIATE(n, ...)                                  \
+	{ ONE(0x80), n, true, 1, R, W, __VA_ARGS__ },          \
+		{ ONE(0x81), n, false, 4, R, W, __VA_ARGS__ }, \
+	{                                                      \
+		ONE(0x83), n, false, 1, R, W, __VA_ARGS__      \
+	}
 
 static const struct shape shapes[] = {
 	ALU(0x00, .logic = false),

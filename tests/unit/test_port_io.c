@@ -119,7 +119,8 @@ static void test_out_widths(void **state)
 	(void)state;
 	GPR(GPR_RAX) = UINT64_C(0x8877665544332211);
 	for (unsigned int i = 0; i < ARRAY_COUNT(sizes); i++) {
-		assert_int_equal(io(&(struct exit_io){ .port = PORT, .size = sizes[i] }), OUTCOME_RESUME);
+		assert_int_equal(io(&(struct exit_io){ .port = PORT, .size = sizes[i] }),
+				 OUTCOME_RESUME);
 		assert_int_equal(written[i], values[i]);
 		assert_int_equal(last_size, sizes[i]);
 	}

@@ -226,6 +226,9 @@ static void decode_cr(const struct virt_vcpu *vcpu, const struct vmcb *vmcb, str
 	if (!exit->cr.needs_decode) {
 		exit->cr.gpr = gpr;
 		exit->cr.value = gpr == GPR_RSP ? vmcb->save.rsp : vcpu->regs.gpr[gpr];
+		if (default_address_size(vmcb) != 8) {
+			exit->cr.value &= UINT32_MAX;
+		}
 	}
 }
 

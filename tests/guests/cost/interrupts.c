@@ -61,11 +61,11 @@ void enter_x2apic(void)
 	x2apic = true;
 }
 
-static SAMPLE(read_mmio, "movl (%%rdx), %%eax", 0, 0,
-	      LAPIC_BASE + LAPIC_VERSION) static SAMPLE(read_msr, "rdmsr", 0, MSR_X2APIC_VERSION, 0)
+static SAMPLE(read_mmio, "movl (%%rdx), %%eax", 0, 0, LAPIC_BASE + LAPIC_VERSION);
+static SAMPLE(read_msr, "rdmsr", 0, MSR_X2APIC_VERSION, 0);
 
-	/* A page of code by itself: mov (%rdi), %eax; ret. Writable memory is executable here. */
-	static uint8_t other_page[4096] __attribute__((aligned(4096))) = { 0x8b, 0x07, 0xc3 };
+/* A page of code by itself: mov (%rdi), %eax; ret. Writable memory is executable here. */
+static uint8_t other_page[4096] __attribute__((aligned(4096))) = { 0x8b, 0x07, 0xc3 };
 
 /* As read_mmio, when the last access came from another page of code. */
 static uint64_t read_mmio_elsewhere(unsigned int i)
@@ -77,11 +77,11 @@ static uint64_t read_mmio_elsewhere(unsigned int i)
 }
 
 /* Nothing is in service: the write alone. */
-static SAMPLE(eoi_mmio, "movl %%eax, (%%rdx)", 0, 0,
-	      LAPIC_BASE + LAPIC_EOI) static SAMPLE(eoi_msr, "wrmsr", 0, MSR_X2APIC_EOI, 0)
+static SAMPLE(eoi_mmio, "movl %%eax, (%%rdx)", 0, 0, LAPIC_BASE + LAPIC_EOI);
+static SAMPLE(eoi_msr, "wrmsr", 0, MSR_X2APIC_EOI, 0);
 
-	/* From the write to the instruction behind it, with the handler and its EOI in between. */
-	static uint64_t self_ipi(unsigned int i)
+/* From the write to the instruction behind it, with the handler and its EOI in between. */
+static uint64_t self_ipi(unsigned int i)
 {
 	uint64_t before = taken;
 
@@ -114,9 +114,9 @@ static void deadline_mode(void)
 }
 
 static SAMPLE(arm_far, "wrmsr", (uint32_t)(rdtsc() + FAR_TICKS), MSR_TSC_DEADLINE,
-	      (rdtsc() + FAR_TICKS) >> 32)
+	      (rdtsc() + FAR_TICKS) >> 32);
 
-	static uint64_t arm_deadline(unsigned int i)
+static uint64_t arm_deadline(unsigned int i)
 {
 	deadline_mode();
 	uint64_t ticks = arm_far(i);

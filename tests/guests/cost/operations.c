@@ -25,29 +25,27 @@
 #define LOW_START UINT64_C(0x10000)
 #define LOW_END UINT64_C(0x9f000)
 
-SAMPLE(sample_nothing, "", 0, 0, 0)
+SAMPLE(sample_nothing, "", 0, 0, 0);
 
-static SAMPLE(nop, "nop", 0, 0, 0) static SAMPLE(cpuid_first, "cpuid", 0, 0,
-						 0) static SAMPLE(cpuid_hypervisor, "cpuid",
-								  0x40000000, 0, 0)
-	/* No such call: what is measured is the way there and back. */
-	static SAMPLE(vmcall, "vmcall", ~UINT64_C(0), 0, 0) static SAMPLE(
-		vmmcall, "vmmcall", ~UINT64_C(0),
-		0, 0) static SAMPLE(rdmsr_apic_base, "rdmsr", 0, MSR_APIC_BASE,
-				    0) static SAMPLE(rdmsr_tsc, "rdmsr", 0, MSR_TSC,
-						     0) static SAMPLE(rdmsr_pat, "rdmsr", 0,
-								      MSR_PAT,
-								      0) static SAMPLE(wrmsr_pat,
-										       "wrmsr",
-										       rdmsr(MSR_PAT),
-										       MSR_PAT,
-										       rdmsr(MSR_PAT) >> 32) static SAMPLE(write_same_cr0, "mov %%rax, %%cr0", read_cr0(), 0, 0) static SAMPLE(write_same_cr3, "mov %%rax, %%cr3", read_cr3(), 0, 0) static SAMPLE(write_same_cr4, "mov %%rax, %%cr4", read_cr4(), 0, 0) static SAMPLE(write_same_cr8, "mov %%rax, %%cr8", read_cr8(), 0, 0) static SAMPLE(out_post_code, "outb %%al, %%dx", 0, 0,
-																																																	   PORT_POST_CODE) static SAMPLE(in_pic_mask,
-																																																					 "inb %%dx, %%al", 0, 0, PORT_PIC_MASK) static SAMPLE(in_uart_lsr, "inb %%dx, %%al", 0,
-																																																											      0,
-																																																											      PORT_UART_LSR)
+static SAMPLE(nop, "nop", 0, 0, 0);
+static SAMPLE(cpuid_first, "cpuid", 0, 0, 0);
+static SAMPLE(cpuid_hypervisor, "cpuid", 0x40000000, 0, 0);
+/* No such call: what is measured is the way there and back. */
+static SAMPLE(vmcall, "vmcall", ~UINT64_C(0), 0, 0);
+static SAMPLE(vmmcall, "vmmcall", ~UINT64_C(0), 0, 0);
+static SAMPLE(rdmsr_apic_base, "rdmsr", 0, MSR_APIC_BASE, 0);
+static SAMPLE(rdmsr_tsc, "rdmsr", 0, MSR_TSC, 0);
+static SAMPLE(rdmsr_pat, "rdmsr", 0, MSR_PAT, 0);
+static SAMPLE(wrmsr_pat, "wrmsr", rdmsr(MSR_PAT), MSR_PAT, rdmsr(MSR_PAT) >> 32);
+static SAMPLE(write_same_cr0, "mov %%rax, %%cr0", read_cr0(), 0, 0);
+static SAMPLE(write_same_cr3, "mov %%rax, %%cr3", read_cr3(), 0, 0);
+static SAMPLE(write_same_cr4, "mov %%rax, %%cr4", read_cr4(), 0, 0);
+static SAMPLE(write_same_cr8, "mov %%rax, %%cr8", read_cr8(), 0, 0);
+static SAMPLE(out_post_code, "outb %%al, %%dx", 0, 0, PORT_POST_CODE);
+static SAMPLE(in_pic_mask, "inb %%dx, %%al", 0, 0, PORT_PIC_MASK);
+static SAMPLE(in_uart_lsr, "inb %%dx, %%al", 0, 0, PORT_UART_LSR);
 
-		static uint64_t hypercall(unsigned int i)
+static uint64_t hypercall(unsigned int i)
 {
 	uint32_t vendor = cpuid(0, 0).ebx;
 	bool svm = vendor == 0x68747541 || vendor == 0x6f677948; /* "Auth", "Hygo" */
@@ -96,26 +94,17 @@ static unsigned int large_pages(void)
 	return (unsigned int)(guest_boot.ram_end / LARGE_PAGE) - 1;
 }
 
-static SAMPLE(touch_small, "movl (%%rdx), %%eax", 0, 0, small_page(i)) static SAMPLE(
-	touch_large, "movl (%%rdx), %%eax", 0, 0,
-	(i +
-	 1) * LARGE_PAGE) static SAMPLE(touch_large_again, "movl (%%rdx), %%eax", 0, 0,
-					(i + 1) * LARGE_PAGE +
-						64) static SAMPLE(hole_first, "movl (%%rdx), %%eax",
-								  0, 0,
-								  HOLE + i * UINT64_C(
-										     4096)) static SAMPLE(hole_again,
-													  "movl (%%rdx), %%eax",
-													  0,
-													  0,
-													  HOLE + i * UINT64_C(
-															     4096))
+static SAMPLE(touch_small, "movl (%%rdx), %%eax", 0, 0, small_page(i));
+static SAMPLE(touch_large, "movl (%%rdx), %%eax", 0, 0, (i + 1) * LARGE_PAGE);
+static SAMPLE(touch_large_again, "movl (%%rdx), %%eax", 0, 0, (i + 1) * LARGE_PAGE + 64);
+static SAMPLE(hole_first, "movl (%%rdx), %%eax", 0, 0, HOLE + i * UINT64_C(4096));
+static SAMPLE(hole_again, "movl (%%rdx), %%eax", 0, 0, HOLE + i * UINT64_C(4096));
 
-	const struct operation memory_operations[] = {
-		{ "touch-4k-first", touch_small, small_pages },
-		{ "touch-2m-first", touch_large, large_pages },
-		{ "touch-2m-again", touch_large_again, large_pages },
-		{ "mmio-nobody-first", hole_first, NULL },
-		{ "mmio-nobody-again", hole_again, NULL },
-		{ NULL, NULL, NULL },
-	};
+const struct operation memory_operations[] = {
+	{ "touch-4k-first", touch_small, small_pages },
+	{ "touch-2m-first", touch_large, large_pages },
+	{ "touch-2m-again", touch_large_again, large_pages },
+	{ "mmio-nobody-first", hole_first, NULL },
+	{ "mmio-nobody-again", hole_again, NULL },
+	{ NULL, NULL, NULL },
+};

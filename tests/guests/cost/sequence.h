@@ -7,6 +7,8 @@
 #ifndef TESTS_GUESTS_COST_SEQUENCE_H
 #define TESTS_GUESTS_COST_SEQUENCE_H
 
+#include <assert.h>
+
 #include "tests/guests/common/trap.h"
 
 #define READ_TSC "lfence; rdtsc; shl $32, %%rdx; or %%rdx, %%rax;"
@@ -14,6 +16,7 @@
 /*
  * Defines NAME(i): the ticks of `instruction`, entered with rax = a, rcx = c, rdx = d (which
  * may depend on i). It may change rax, rbx, rcx, rdx and memory, and may fault.
+ * The assertion is there for the semicolon.
  */
 #define SAMPLE(name, instruction, a, c, d)                                                \
 	uint64_t name(unsigned int i)                                                     \
@@ -29,6 +32,7 @@
 			       [rdx] "r"((uint64_t)(d))                                   \
 			     : "rbx", "rcx", "rdx", "memory", "cc");                      \
 		return end - start;                                                       \
-	}
+	}                                                                                 \
+	static_assert(true, "")
 
 #endif
