@@ -16,7 +16,8 @@
 #define CTRL(c) ((c)&0x1f)
 #define DETACH 0x1d /* Ctrl-] */
 #define HISTORY 8
-#define POLL_US 5000 /* attached, or a console without an interrupt */
+#define TYPE_AHEAD 512u /* a power of two */
+#define POLL_US 5000	/* attached, or a console without an interrupt */
 #define OUTPUT_CHUNK 512
 #define OUTPUT_RESERVE 4096 /* room that guest output leaves in the console's ring */
 
@@ -32,9 +33,11 @@ static struct {
 	unsigned int history_back;  /* how far up the operator went */
 	enum escape_state escape;
 	struct partition_entry *attached;
-	int held;	   /* a byte that the guest's UART had no room for, or -1 */
-	bool skip_newline; /* the last byte was \r: a \n right after it is the same key */
-} state = { .held = -1 };
+	uint8_t ahead[TYPE_AHEAD]; /* typed for the attached guest, not yet delivered */
+	uint32_t ahead_typed;	   /* bytes ever put there */
+	uint32_t ahead_sent;	   /* bytes ever delivered */
+	bool skip_newline;	   /* the last byte was \r: a \n right after it is the same key */
+} state;
 
 static void show_prompt(void)
 {
@@ -77,7 +80,7 @@ static void detach(void)
 	struct partition_entry *entry = state.attached;
 
 	state.attached = NULL;
-	state.held = -1;
+	state.ahead_sent = state.ahead_typed;
 	if (entry->partition) {
 		entry->partition->serial_watched = false;
 		entry->partition->console_wakeup = false;
@@ -178,49 +181,37 @@ static void type_byte(uint8_t byte)
 	}
 }
 
-/* A byte for the attached guest; kept when its UART is full, and then no more is read. */
-static void forward_byte(uint8_t byte)
+/* Gives the attached guest what was typed ahead, as far as its UART has room. */
+static void deliver_typed(void)
 {
-	if (byte == DETACH) {
-		detach();
-	} else if (!partition_serial_input(state.attached, byte)) {
-		state.held = byte;
+	while (state.attached && state.ahead_sent != state.ahead_typed) {
+		if (!partition_serial_input(state.attached,
+					    state.ahead[state.ahead_sent % TYPE_AHEAD])) {
+			return;
+		}
+		state.ahead_sent++;
 	}
 }
 
 /*
- * Gives the held byte to the attached guest if it has room by now. While it has none, what is
- * typed is lost as on a line without flow control, but for Ctrl-]: a guest that does not read
- * must not keep the operator.
+ * A byte for the attached guest, or Ctrl-]. Typed bytes wait here for a guest that is slow to
+ * read; past TYPE_AHEAD they are lost, as on a line without flow control. Ctrl-] never is: a
+ * guest that does not read must not keep the operator.
  */
-static bool deliver_held(void)
+static void forward_byte(uint8_t byte)
 {
-	int byte;
-
-	if (state.held < 0) {
-		return true;
+	if (byte == DETACH) {
+		detach();
+	} else if (state.ahead_typed - state.ahead_sent < TYPE_AHEAD) {
+		state.ahead[state.ahead_typed++ % TYPE_AHEAD] = byte;
 	}
-	if (partition_serial_input(state.attached, (uint8_t)state.held)) {
-		state.held = -1;
-		return true;
-	}
-	for (byte = console_getc(); byte >= 0; byte = console_getc()) {
-		if (byte == DETACH) {
-			detach();
-			return true;
-		}
-	}
-	return false;
 }
 
 static void take_input(void)
 {
-	while (deliver_held()) {
-		int byte = console_getc();
+	int byte;
 
-		if (byte < 0) {
-			return;
-		}
+	for (byte = console_getc(); byte >= 0; byte = console_getc()) {
 		if (byte == '\n' && state.skip_newline && !state.attached) {
 			state.skip_newline = false;
 			continue;
@@ -232,6 +223,7 @@ static void take_input(void)
 			type_byte((uint8_t)byte);
 		}
 	}
+	deliver_typed();
 }
 
 /* Moves guest output to the line while the line has room. */

@@ -127,7 +127,7 @@ void virt_set_xcr0(uint64_t value)
 
 uint64_t tsc_hz(void)
 {
-	return FAKE_TSC_HZ;
+	return machine.tsc_hz;
 }
 
 static unsigned int bug_cpu(void)
@@ -219,6 +219,7 @@ int fake_start(void **state)
 	machine.vcpu->partition = partition;
 	machine.vcpu->fetch.page = FETCH_CACHE_EMPTY;
 	partition->vcpu_count = 1;
+	machine.tsc_hz = FAKE_TSC_HZ;
 	machine.xcr0 = XCR0_X87;
 	machine.xcr0_mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
 	machine.rip = 0x1000;

@@ -52,6 +52,7 @@ struct fake_machine {
 	uint64_t pdpte[4];
 	uint64_t pat;
 	uint64_t tsc_offset;
+	uint64_t tsc_hz;
 	uint64_t xcr0;
 	uint64_t xcr0_mask;
 	unsigned int injected; /* exceptions */

@@ -215,11 +215,29 @@ static void test_signatures(void **state)
 	/* No I/O delay, clock source 2, stable. */
 	LEAF(0x40000101, 0, 1u << 1 | 1u << 3 | 1u << 24, 0, 0, 0);
 	LEAF(0x40000010, 0, FAKE_TSC_HZ / 1000, VLAPIC_BUS_HZ / 1000, 0, 0);
-	/* TSC = ECX * EBX / EAX. */
-	r = guest_cpuid(0x15, 0);
-	assert_int_equal((uint64_t)r.ecx * r.ebx / r.eax, FAKE_TSC_HZ);
-	assert_int_equal(r.ecx, VLAPIC_BUS_HZ);
 	assert_int_equal(guest_cpuid(0x16, 0).eax, FAKE_TSC_HZ / 1000000);
+}
+
+/* TSC = ECX * EBX / EAX, also for those who compute ECX in kHz * EBX in 32 bits. */
+static void test_tsc_ratio(void **state)
+{
+	static const uint64_t frequencies[] = { 500000000,  999999999,	1000000000, 2100000000,
+						2899999137, 3999999999, 5700000000, 8000000000 };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_COUNT(frequencies); i++) {
+		uint64_t hz = frequencies[i];
+		struct cpuid_result r;
+
+		machine.tsc_hz = hz;
+		cpuid_policy_init();
+		r = guest_cpuid(0x15, 0);
+		assert_int_equal(r.ecx, VLAPIC_BUS_HZ);
+		assert_in_range((uint64_t)r.ecx * r.ebx / r.eax, hz - hz / 100000,
+				hz + hz / 100000);
+		assert_true((uint64_t)(r.ecx / 1000) * r.ebx < BIT(32));
+		assert_int_equal(guest_cpuid(0x40000010, 0).eax, hz / 1000);
+	}
 }
 
 /* What of leaf 1 depends on the vCPU. */
@@ -350,6 +368,7 @@ int main(void)
 		cpuid_test(test_a_host_with_nothing),
 		cpuid_test(test_empty_leaves),
 		cpuid_test(test_signatures),
+		cpuid_test(test_tsc_ratio),
 		cpuid_test(test_leaf_1_of_the_vcpu),
 		cpuid_test(test_topology),
 		cpuid_test(test_xsave_sizes),

@@ -426,6 +426,10 @@ static void test_pvclock(void **state)
 	assert_in_range(ns, 999999998, 1000000000);
 	assert_int_equal(record[0] & 1, 0); /* not being written */
 	assert_int_equal(record[29], 1);    /* stable */
+	/* Its time starts with partition time; a TSC that the guest writes is taken along. */
+	assert_int_equal(*(const uint64_t *)(record + 8), 0);
+	assert_true(write_msr(MSR_IA32_TSC, BIT(50)));
+	assert_int_equal(*(const uint64_t *)(record + 8), machine.partition.tsc_adjust);
 	assert_true(write_msr(MSR_KVM_SYSTEM_TIME_NEW, 0));
 	assert_int_equal(value_of(MSR_KVM_SYSTEM_TIME_NEW), 0);
 	assert_true(write_msr(MSR_KVM_WALL_CLOCK_NEW, 0x5100));
