@@ -32,8 +32,8 @@ def test_two_linux_and_pulse(emulated, image, start):
 
     enter(machine, "linux")
     assert machine.linux("echo $((6*7))") == "42\n"
-    # Ten times what its receiver holds, in one go: typed ahead, nothing lost.
-    assert machine.linux("echo " + "0123456789abcdef" * 10 + " | wc -c") == "161\n"
+    # More than its receiver holds, in one go: typed ahead, nothing lost.
+    assert machine.linux("echo " + "0123456789" * 5 + " | wc -c") == "51\n"
     assert re.fullmatch(r"6\.1\.0-\d+-cloud-amd64\n", machine.linux("uname -r"))
     cpuinfo = machine.linux("cat /proc/cpuinfo")
     assert len(re.findall(r"^processor\s*: 0$", cpuinfo, re.MULTILINE)) == 1
