@@ -236,7 +236,7 @@ class Machine:
         self.send(command + "\r")
         # Line editing puts a second return after the echo.
         self.expect_text(command)
-        return self.expect_text("linux# ", timeout or LINUX_TIMEOUT[self.emulator]).lstrip("\n")
+        return self.expect_text("linux# ", timeout or 2 * REPLY_TIMEOUT[self.emulator]).lstrip("\n")
 
     # --- the machine ---------------------------------------------------------------------
 
