@@ -14,7 +14,8 @@
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
 #define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_NXE)
-#define PDPTE_RESERVED (BITS(8, 5) | BITS(2, 1))
+#define PDPTE_RESERVED (BITS(8, 6) | BITS(2, 1))
+#define PDPTE_ACCESSED BIT(5) /* reserved too, but QEMU's TCG sets it in the guest's memory */
 /* Bits whose change makes a CPU with PAE paging read the PDPTEs (SDM, "PDPTE Registers"). */
 #define CR0_READS_PDPTES (CR0_CD | CR0_NW | CR0_PG)
 #define CR4_READS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
@@ -50,6 +51,7 @@ static bool load_pdptes(struct vcpu *vcpu, uint64_t cr3, uint64_t pdpte[4])
 		if ((pdpte[i] & 1) && (pdpte[i] & reserved)) {
 			return false;
 		}
+		pdpte[i] &= ~PDPTE_ACCESSED;
 	}
 	return true;
 }

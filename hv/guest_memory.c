@@ -189,7 +189,9 @@ static uint64_t reserved_bits(const struct walk_mode *mode, unsigned int level, 
 	reserved = BITS(51, width) | (mode->nx ? 0 : PTE_NX);
 	if (mode->levels == 3) {
 		reserved |= BITS(62, 52);
-		reserved |= level == 3 ? PTE_NX | BITS(8, 5) | PTE_U | PTE_W : 0;
+	}
+	if (mode->levels == 3 && level == 3) {
+		return 0; /* PDPTEs were checked when they were loaded, if at all (hv/cr.c) */
 	}
 	if (level == 4) {
 		reserved |= PTE_PS;
