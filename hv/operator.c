@@ -33,10 +33,11 @@ static struct {
 	unsigned int history_back;  /* how far up the operator went */
 	enum escape_state escape;
 	struct partition_entry *attached;
-	uint8_t ahead[TYPE_AHEAD]; /* typed for the attached guest, not yet delivered */
-	uint32_t ahead_typed;	   /* bytes ever put there */
-	uint32_t ahead_sent;	   /* bytes ever delivered */
-	bool skip_newline;	   /* the last byte was \r: a \n right after it is the same key */
+	struct partition_entry *ahead_for; /* the partition that was attached last */
+	uint8_t ahead[TYPE_AHEAD];	   /* typed for it, not yet delivered */
+	uint32_t ahead_typed;		   /* bytes ever put there */
+	uint32_t ahead_sent;		   /* bytes ever delivered */
+	bool skip_newline; /* the last byte was \r: a \n right after it is the same key */
 } state;
 
 static void show_prompt(void)
@@ -71,6 +72,10 @@ void operator_init(void)
 void operator_attach(struct partition_entry *entry)
 {
 	state.attached = entry;
+	if (state.ahead_for != entry) {
+		state.ahead_for = entry;
+		state.ahead_sent = state.ahead_typed;
+	}
 	entry->partition->serial_watched = true;
 	shell_print("[attached to %s, Ctrl-] detaches]\n", entry->config->name);
 }
@@ -80,7 +85,6 @@ static void detach(void)
 	struct partition_entry *entry = state.attached;
 
 	state.attached = NULL;
-	state.ahead_sent = state.ahead_typed;
 	if (entry->partition) {
 		entry->partition->serial_watched = false;
 		entry->partition->console_wakeup = false;
@@ -181,11 +185,17 @@ static void type_byte(uint8_t byte)
 	}
 }
 
-/* Gives the attached guest what was typed ahead, as far as its UART has room. */
+/* What was typed for a guest and is not delivered: also after Ctrl-]. */
+static bool typed_ahead(void)
+{
+	return state.ahead_sent != state.ahead_typed;
+}
+
+/* Gives it to the guest as far as its UART has room. */
 static void deliver_typed(void)
 {
-	while (state.attached && state.ahead_sent != state.ahead_typed) {
-		if (!partition_serial_input(state.attached,
+	while (typed_ahead()) {
+		if (!partition_serial_input(state.ahead_for,
 					    state.ahead[state.ahead_sent % TYPE_AHEAD])) {
 			return;
 		}
@@ -270,7 +280,7 @@ void operator_work(uint64_t now)
 
 uint64_t operator_next_work(void)
 {
-	if (!state.attached && console_has_interrupt()) {
+	if (!state.attached && !typed_ahead() && console_has_interrupt()) {
 		return UINT64_MAX;
 	}
 	return rdtsc() + tsc_from_us(POLL_US);
