@@ -15,8 +15,9 @@
 
 #define BACKOFF_FIRST_US UINT64_C(1000000)
 #define BACKOFF_LAST_US UINT64_C(60000000)
-#define RESET_LIFE_US UINT64_C(2000000)
 #define RESET_SHARE 20
+#define RESET_LEAST_US UINT64_C(2000000)
+#define RESET_BURST_US UINT64_C(10000000)
 
 static struct partition_entry entries[PARTITIONS_MAX];
 static unsigned int entry_count;
@@ -148,7 +149,6 @@ static int build_and_run(struct partition_entry *entry, struct error_text *error
 	}
 	entry->has_exit_status = false;
 	entry->start_count++;
-	entry->started_at = rdtsc();
 	set_state(entry, PARTITION_RUNNING, "");
 	wake_all(entry);
 	return 0;
@@ -288,22 +288,25 @@ static void restart_now(struct partition_entry *entry)
 }
 
 /*
- * A guest's reset is a fresh boot. Building a partition is work that the others pay for, so a
- * guest that resets itself again and again waits until its life has been RESET_SHARE times as
- * long as its building took.
+ * A guest's reset is a fresh boot. Building a partition is work that the others pay for, so
+ * each reset costs RESET_SHARE times what the last building took, and who has run up more
+ * than one reset (or RESET_BURST_US) at a time waits for it to pass: over time no guest
+ * makes the machine spend more than that share on rebuilding it.
  */
 static void reset_by_guest(struct partition_entry *entry)
 {
-	uint64_t life = MAX(entry->build_ticks * RESET_SHARE, tsc_from_us(RESET_LIFE_US));
-	uint64_t earliest = entry->started_at + life;
+	uint64_t now = rdtsc();
+	uint64_t cost = MAX(entry->build_ticks * RESET_SHARE, tsc_from_us(RESET_LEAST_US));
+	uint64_t burst = MAX(cost, tsc_from_us(RESET_BURST_US));
 
 	log_printf("%s: restarting: %s", entry->config->name, entry->partition->stop_reason);
-	if (rdtsc() >= earliest) {
+	entry->reset_debt = MAX(entry->reset_debt, now) + cost;
+	if (entry->reset_debt - now <= burst) {
 		restart_now(entry);
 		return;
 	}
-	set_state(entry, PARTITION_OFF, "reset itself soon after its start; restarts in a while");
-	entry->restart_at = earliest;
+	set_state(entry, PARTITION_OFF, "resets itself too often; restarts in a while");
+	entry->restart_at = entry->reset_debt - burst;
 }
 
 static void ended_by_guest(struct partition_entry *entry)

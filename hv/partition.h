@@ -88,8 +88,8 @@ struct partition_entry {
 	bool has_exit_status;
 	uint32_t exit_status;
 	unsigned int start_count;
-	uint64_t started_at;		   /* host TSC of the latest start */
 	uint64_t build_ticks;		   /* host TSC ticks that its building took */
+	uint64_t reset_debt;		   /* host TSC at which all its resets are paid for */
 	unsigned int bug_restarts;	   /* used up of max-restarts */
 	char fingerprint[FINGERPRINT_MAX]; /* of the last bug: rule@file:line */
 	unsigned int fingerprint_count;

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -158,27 +159,31 @@ def make_image(manifest=None, files=(), cmdline="", missing_ok=False, grub=()):
     kernel = build_path("bulkhead.elf")
     key = digest_of(file_bytes(kernel), cmdline, str(missing_ok), repr(manifest), repr(grub),
                     *(part for name in sorted(contents) for part in (name, contents[name])))
-    folder = os.path.join(OUTPUT, "images", key)
-    iso = os.path.join(folder, "image.iso")
+    images = os.path.join(OUTPUT, "images")
+    iso = os.path.join(images, f"{key}.iso")
     if os.path.isfile(iso):
         return iso
-    os.makedirs(folder, exist_ok=True)
-    for name, data in contents.items():
-        with open(os.path.join(folder, name), "wb") as file:
-            file.write(data)
-    command = [os.path.join(ROOT, "scripts", "mkimage"), "--iso", iso, "--kernel", kernel,
-               "--cmdline", cmdline]
-    if missing_ok:
-        command.append("--missing-ok")
-    command += [f"--grub={line}" for line in grub]
-    if manifest is not None:
-        path = os.path.join(folder, "bulkhead.conf")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(manifest)
-        command.append(path)
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            check=False)
-    assert result.returncode == 0, result.stdout
+    os.makedirs(images, exist_ok=True)
+    # Another worker may be making the same one: each in a folder of its own.
+    with tempfile.TemporaryDirectory(prefix=f"{key}-", dir=images) as folder:
+        made = os.path.join(folder, "image.iso")
+        for name, data in contents.items():
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(data)
+        command = [os.path.join(ROOT, "scripts", "mkimage"), "--iso", made, "--kernel", kernel,
+                   "--cmdline", cmdline]
+        if missing_ok:
+            command.append("--missing-ok")
+        command += [f"--grub={line}" for line in grub]
+        if manifest is not None:
+            path = os.path.join(folder, "bulkhead.conf")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(manifest)
+            command.append(path)
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, check=False)
+        assert result.returncode == 0, result.stdout
+        os.replace(made, iso)
     return iso
 
 

@@ -216,6 +216,7 @@ class Machine:
         deadline = time.monotonic() + timeout
         while True:
             output = self.output(name, 32768)
+            assert not output.startswith("error: "), output
             match = re.search(pattern, output, re.MULTILINE)
             if match:
                 return match

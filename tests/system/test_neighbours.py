@@ -28,7 +28,8 @@ def test_reset_storm_costs_the_neighbour_nothing(emulated, image, start):
     lives = machine.shell_json("show storm")["starts"] - before
     seconds = (machine.shell_json("machine")["uptime_us"] - uptime) / 1e6
     assert lives >= 1, "it was never restarted"
-    assert lives <= seconds / 2 + 1, f"{lives} lives in {seconds:.1f} s"
+    # One every two seconds, and the few that go at once.
+    assert lives <= seconds / 2 + 6, f"{lives} lives in {seconds:.1f} s"
     assert "WRONG" not in machine.output("pulse", 4096)
     assert machine.states()["pulse"] == "running"
 
