@@ -8,6 +8,10 @@ from manifests import guest, manifest, section
 EXTRA = b"extra module\n" * 1000
 SECOND = bytes(range(256)) * 9
 
+# QEMU TCG leaves out these checks, which a CPU makes before an intercept can matter: WRMSR to
+# a passed-through LSTAR wants a canonical address; MOV to CR0 refuses bits above 31.
+TCG_LACKS = {"msr-not-canonical fail 0xc0000082: vector -1", "cr0 fail bit 32: vector -1, not 13"}
+
 
 def finished(machine, name, timeout):
     """Waits for the end; returns what the guest said. Its exit status must be 0."""
@@ -24,13 +28,15 @@ def test_behave_finds_nothing_wrong(emulated, image, start):
     machine.boot()
     machine.said(r"^\[ *[\d.]+\] behave: (off|crashed|bugged)", 300)
     output = machine.output("behave", 32768)
-    lines = re.findall(r"^behave: (\S+) (pass|fail|skip)(.*)$", output, re.MULTILINE)
-    failed = [" ".join(line) for line in lines if line[1] == "fail"]
-    assert not failed, "\n".join(failed)
-    summary = re.search(r"^behave: (\d+) passed, 0 failed$", output, re.MULTILINE)
+    lines = re.findall(r"^behave: (\S+) (pass|fail|skip)\b(.*)$", output, re.MULTILINE)
+    failed = {"%s %s%s" % line for line in lines if line[1] == "fail"}
+    known = failed & TCG_LACKS if emulated[0] == "qemu" else set()
+    assert failed == known, "\n".join(failed)
+    summary = re.search(r"^behave: (\d+) passed, (\d+) failed$", output, re.MULTILINE)
     assert summary, output[-3000:]
-    assert int(summary.group(1)) == len([1 for line in lines if line[1] == "pass"]) > 50
-    assert machine.shell_json("show behave")["exit_status"] == 0
+    assert int(summary.group(1)) == len([1 for line in lines if line[1] == "pass"]) > 90
+    assert int(summary.group(2)) == len(known)
+    assert machine.shell_json("show behave")["exit_status"] == (1 if known else 0)
 
 
 def test_a_raw_guest_walks_through_the_modes(emulated, image, start):

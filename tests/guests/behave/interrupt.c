@@ -139,8 +139,8 @@ static enum verdict probe_nesting(void)
 static enum verdict probe_hlt(void)
 {
 	listen();
+	uint64_t start = rdtsc(); /* before the timer: this vCPU may lose the CPU in between */
 	lapic_timer_start(MIDDLE, 0, (uint32_t)(lapic_timer_hz() / 200));
-	uint64_t start = rdtsc();
 	irq_wait();
 	uint64_t ticks = rdtsc() - start;
 	EXPECT(order_count == 1, "%u delivered", order_count);
