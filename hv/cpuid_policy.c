@@ -8,6 +8,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/tsc.h"
 #include "hv/partition.h"
+#include "lib/log.h"
 #include "lib/string.h"
 
 #define BASIC_MAX 0x16u
@@ -52,6 +53,7 @@
 	((LEAF1_EDX & BITS(17, 0)) | BIT(11) | BIT(20) | BIT(22) | BIT(23) | BIT(24) | BIT(26) | \
 	 BIT(27) | BIT(29))
 #define XSAVE_FEATURES BITS(2, 0) /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1; not XSAVES */
+#define XSAVE_FEATURES_XSAVEC BIT(1)
 
 static struct cpuid_result basic[BASIC_MAX + 1]; /* subleaf 0 */
 static struct cpuid_result extended[EXTENDED_MAX - 0x80000000u + 1];
@@ -160,6 +162,11 @@ void cpuid_policy_init(void)
 	init_basic();
 	init_extended();
 	init_cr4();
+	if ((basic[1].ecx & LEAF1_ECX_XSAVE) && !virt_xsavec_works() &&
+	    (cpuid_checked(0xd, 1).eax & XSAVE_FEATURES_XSAVEC)) {
+		log_printf(
+			"CPU: XSAVEC does not do what the manual says; guests are not told of it");
+	}
 }
 
 uint64_t cpuid_policy_cr4_mask(void)
@@ -280,6 +287,9 @@ static struct cpuid_result xsave_leaf(uint32_t subleaf)
 					   (uint32_t)(mask >> 32) };
 	} else if (subleaf == 1) {
 		r.eax = keep(cpuid_checked(0xd, 1).eax, XSAVE_FEATURES);
+		if (!virt_xsavec_works()) {
+			r.eax &= ~(uint32_t)XSAVE_FEATURES_XSAVEC;
+		}
 		r.ebx = xsave_size_compacted(xcr0);
 	} else if (subleaf < 63 && (mask & BIT(subleaf))) {
 		r = cpuid_checked(0xd, subleaf);

@@ -292,6 +292,15 @@ static inline void xsave(void *area, uint64_t mask)
 			 : "memory");
 }
 
+/* The compacted format; only where CPUID has it (leaf 0xd, subleaf 1). */
+static inline void xsavec(void *area, uint64_t mask)
+{
+	__asm__ volatile("xsavec64 (%0)"
+			 :
+			 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+			 : "memory");
+}
+
 /* #GP when the area's header is malformed: only what xsave() wrote, or zeroes. */
 static inline void xrstor(const void *area, uint64_t mask)
 {

@@ -14,6 +14,9 @@
 #define XSAVE_LEGACY_SIZE 512
 #define XSAVE_HEADER_SIZE 64
 #define XSAVE_ALIGN 64
+#define XSAVE_AVX_SIZE 256 /* the upper halves of 16 registers; the first in the compacted format \
+			    */
+#define XSAVE_LEAF_1_XSAVEC BIT(1)
 
 /* The FXSAVE image (SDM, "FXSAVE Area"), and what INIT leaves in it. */
 #define FXSAVE_FCW 0
@@ -32,6 +35,7 @@ static bool has_tsc_aux;
 static uint64_t xcr0_mask;
 static bool leaks_fpu_pointers;
 static uint32_t xsave_size;
+static bool xsavec_works;
 
 /* XCR0 bits that the host has and a guest may use; AVX-512 whole or not at all. */
 static uint64_t xcr0_mask_find(void)
@@ -62,7 +66,39 @@ static uint32_t xsave_size_find(uint64_t mask)
 }
 
 /*
- * Also settles what virt_xcr0_mask() and virt_xsave_size() say. Changes nothing of the CPU.
+ * True when XSAVEC puts AVX state, alone in use, where the manual says: right behind the
+ * header (SDM, "Compacted Form of an XSAVE Area"). Bochs 2.7 puts it 160 bytes before, over
+ * XMM registers and header, and so corrupts every process of a guest that believes CPUID.
+ */
+static bool xsavec_check(void)
+{
+	const uint64_t mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+	const size_t start = XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE;
+	static uint8_t image[XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE + XSAVE_AVX_SIZE]
+		__attribute__((aligned(XSAVE_ALIGN)));
+	static uint8_t saved[sizeof(image)] __attribute__((aligned(XSAVE_ALIGN)));
+	const uint32_t mxcsr = RESET_MXCSR;
+
+	if ((xcr0_mask & mask) != mask ||
+	    !(cpuid_checked(XSAVE_LEAF, 1).eax & XSAVE_LEAF_1_XSAVEC)) {
+		return false;
+	}
+	memcpy(image + FXSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+	image[XSAVE_LEGACY_SIZE] = XCR0_AVX;
+	memset(image + start, 0x5a, XSAVE_AVX_SIZE);
+	xsetbv(0, mask);
+	xrstor(image, mask);
+	xsavec(saved, mask);
+	/* Nothing of it stays in the registers. */
+	image[XSAVE_LEGACY_SIZE] = 0;
+	xrstor(image, mask);
+	xsetbv(0, XCR0_X87 | XCR0_SSE);
+	return memcmp(image + start, saved + start, XSAVE_AVX_SIZE) == 0;
+}
+
+/*
+ * Also settles what virt_xcr0_mask(), virt_xsave_size() and virt_xsavec_works() say. Of the CPU
+ * only x87 and vector registers change, to their initial state.
  */
 const struct virt_ops *virt_select(struct error_text *error)
 {
@@ -88,6 +124,7 @@ const struct virt_ops *virt_select(struct error_text *error)
 		strcmp(vendor, "AuthenticAMD") == 0 && !cpuid_has(CPUID_XSAVE_POINTERS);
 	xcr0_mask = has_xsave ? xcr0_mask_find() : XCR0_X87 | XCR0_SSE;
 	xsave_size = has_xsave ? xsave_size_find(xcr0_mask) : XSAVE_LEGACY_SIZE;
+	xsavec_works = has_xsave && xsavec_check();
 	virt = ops;
 	return ops;
 }
@@ -100,6 +137,11 @@ uint64_t virt_xcr0_mask(void)
 uint32_t virt_xsave_size(void)
 {
 	return xsave_size;
+}
+
+bool virt_xsavec_works(void)
+{
+	return xsavec_works;
 }
 
 /* Live in the CPU from virt_extended_load() to virt_extended_put(), which keeps it. */

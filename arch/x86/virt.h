@@ -170,6 +170,8 @@ extern struct virt_caps virt_caps;
 uint64_t virt_xcr0_mask(void);
 /* Bytes of an XSAVE area for that mask, rounded up to 64. */
 uint32_t virt_xsave_size(void);
+/* XSAVEC is there and was seen to follow the manual: guests may be told of it. */
+bool virt_xsavec_works(void);
 /* XCR0 of the vCPU that is loaded on this CPU; a value to be set was checked by the caller. */
 uint64_t virt_get_xcr0(void);
 void virt_set_xcr0(uint64_t value);

@@ -115,6 +115,11 @@ uint64_t virt_xcr0_mask(void)
 	return machine.xcr0_mask;
 }
 
+bool virt_xsavec_works(void)
+{
+	return machine.xsavec_works;
+}
+
 uint64_t virt_get_xcr0(void)
 {
 	return machine.xcr0;
@@ -222,6 +227,7 @@ int fake_start(void **state)
 	machine.tsc_hz = FAKE_TSC_HZ;
 	machine.xcr0 = XCR0_X87;
 	machine.xcr0_mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+	machine.xsavec_works = true;
 	machine.rip = 0x1000;
 	machine.rsp = 0x8000;
 	machine.tables_next = FAKE_TABLES + PAGE_SIZE;

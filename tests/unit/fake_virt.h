@@ -55,6 +55,7 @@ struct fake_machine {
 	uint64_t tsc_hz;
 	uint64_t xcr0;
 	uint64_t xcr0_mask;
+	bool xsavec_works;
 	unsigned int injected; /* exceptions */
 	struct exit_exception exception;
 	uint64_t tables_next;

@@ -80,6 +80,121 @@ static enum verdict probe_avx(void)
 	return PASS;
 }
 
+/* XSAVE areas in the standard format: offsets and sizes are CPUID's. */
+#define XSAVE_AREA 4096
+#define XSAVE_BV 512 /* which components it holds */
+static uint8_t xsave_area[4][XSAVE_AREA] __attribute__((aligned(64)));
+
+enum xsave_form { FORM_XSAVE, FORM_XSAVEOPT, FORM_XSAVEC, FORM_COUNT };
+static const char *const form_names[] = { "XSAVE", "XSAVEOPT", "XSAVEC" };
+
+static void xsave_by(enum xsave_form form, void *area, uint64_t mask)
+{
+	if (form == FORM_XSAVE) {
+		asm volatile("xsave64 (%0)"
+			     :
+			     : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+			     : "memory");
+	} else if (form == FORM_XSAVEOPT) {
+		asm volatile("xsaveopt64 (%0)"
+			     :
+			     : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+			     : "memory");
+	} else {
+		asm volatile("xsavec64 (%0)"
+			     :
+			     : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+			     : "memory");
+	}
+}
+
+static void xrstor(const void *area, uint64_t mask)
+{
+	asm volatile("xrstor64 (%0)"
+		     :
+		     : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+		     : "memory");
+}
+
+/* An image whose components of `in_use` hold random bytes; the others are initial. */
+static void xsave_image(uint8_t *area, uint64_t in_use, uint64_t seed)
+{
+	memset(area, 0, XSAVE_AREA);
+	*(uint32_t *)(area + 24) = 0x1f80; /* MXCSR */
+	*(uint64_t *)(area + XSAVE_BV) = in_use;
+	for (uint32_t i = 2; i < 63; i++) {
+		if (in_use & BIT(i)) {
+			struct cpuid_result part = cpuid(0xd, i);
+			for (uint32_t n = 0; n < part.eax; n++) {
+				area[part.ebx + n] = (uint8_t)random_next(&seed);
+			}
+		}
+	}
+}
+
+/* True when the registers, saved in `now`, hold what `image` does: initial is as good as 0. */
+static bool xsave_equal(const uint8_t *image, const uint8_t *now, uint64_t all, uint32_t *wrong)
+{
+	static const uint8_t zeroes[XSAVE_AREA];
+	for (uint32_t i = 2; i < 63; i++) {
+		struct cpuid_result part = cpuid(0xd, i);
+		if (!(all & BIT(i))) {
+			continue;
+		}
+		bool live = (*(const uint64_t *)(now + XSAVE_BV) & BIT(i)) != 0;
+		*wrong = i;
+		if (memcmp(image + part.ebx, live ? now + part.ebx : zeroes, part.eax) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Each set of components from 2 up goes out and in again, by each form of XSAVE. */
+static enum verdict xsave_round_trips(uint64_t all)
+{
+	uint32_t offered = cpuid(0xd, 1).eax << 1 | 1;
+	uint64_t vectors = all & ~UINT64_C(3);
+	uint64_t in_use = 0;
+	uint32_t wrong = 0;
+	do {
+		for (enum xsave_form form = FORM_XSAVE; form < FORM_COUNT; form++) {
+			if (!(offered & BIT(form))) {
+				continue;
+			}
+			xsave_image(xsave_area[0], in_use, 0x5eed + in_use);
+			xsave_image(xsave_area[1], vectors, 0xbad);
+			memset(xsave_area[2], 0, XSAVE_AREA);
+			memset(xsave_area[3], 0, XSAVE_AREA);
+			xrstor(xsave_area[0], all);
+			xsave_by(form, xsave_area[2], all);
+			xrstor(xsave_area[1], all);
+			xrstor(xsave_area[2], all);
+			xsave_by(FORM_XSAVE, xsave_area[3], all);
+			EXPECT(xsave_equal(xsave_area[0], xsave_area[3], all, &wrong),
+			       "%s with 0x%llx in use lost component %u", form_names[form],
+			       ull(in_use), wrong);
+		}
+		in_use = (in_use - vectors) & vectors; /* the next subset */
+	} while (in_use != 0);
+	return PASS;
+}
+
+static enum verdict probe_xsave(void)
+{
+	if (!has_leaf1_ecx(CPUID_ECX_XSAVE)) {
+		return skipped("no XSAVE");
+	}
+	uint64_t cr4 = read_cr4();
+	write_cr4(cr4 | BIT(18));
+	struct cpuid_result leaf = cpuid(0xd, 0);
+	asm volatile("xsetbv" : : "c"(0), "a"(leaf.eax), "d"(leaf.edx));
+	enum verdict verdict = xsave_round_trips((uint64_t)leaf.edx << 32 | leaf.eax);
+	asm volatile("xsetbv" : : "c"(0), "a"(1), "d"(0));
+	write_cr4(cr4);
+	return verdict;
+}
+
 static enum verdict probe_x87(void)
 {
 	static uint64_t doubles[8];
@@ -152,8 +267,13 @@ static enum verdict probe_memory(void)
 }
 
 const struct probe state_probes[] = {
-	{ "state-general", probe_general }, { "state-sse", probe_sse },
-	{ "state-avx", probe_avx },	    { "state-x87", probe_x87 },
-	{ "state-debug", probe_debug },	    { "state-task-switched", probe_task_switched },
-	{ "state-memory", probe_memory },   { NULL, NULL },
+	{ "state-general", probe_general },
+	{ "state-sse", probe_sse },
+	{ "state-avx", probe_avx },
+	{ "state-xsave", probe_xsave },
+	{ "state-x87", probe_x87 },
+	{ "state-debug", probe_debug },
+	{ "state-task-switched", probe_task_switched },
+	{ "state-memory", probe_memory },
+	{ NULL, NULL },
 };
