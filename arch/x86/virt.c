@@ -14,8 +14,7 @@
 #define XSAVE_LEGACY_SIZE 512
 #define XSAVE_HEADER_SIZE 64
 #define XSAVE_ALIGN 64
-#define XSAVE_AVX_SIZE 256 /* the upper halves of 16 registers; the first in the compacted format \
-			    */
+#define XSAVE_AVX_SIZE 256 /* upper halves of 16 registers; first when compacted */
 #define XSAVE_LEAF_1_XSAVEC BIT(1)
 
 /* The FXSAVE image (SDM, "FXSAVE Area"), and what INIT leaves in it. */
