@@ -5,6 +5,8 @@
 #   make iso      the demo ISO, $(B)/demo.iso            make check    every test; closes with "N passed, N failed"
 #   make unit     host tests    make system  boot tests  make lint     layering, headers, format
 #   make bench    counts instructions in both emulators: docs/figures.md
+#   make mutants  each check of mm/ disabled in turn     make coverage of mm/ by the host tests
+#   make race     threads as vCPUs    make fuzz  random operations    make model  Spin and Frama-C
 #
 # CC=clang builds with clang; B=dir builds somewhere else; V=1 shows the commands.
 
@@ -102,7 +104,7 @@ $(B)/demo.iso: $(B)/bulkhead.elf iso/demo.conf $(LINUX) $(B)/guests/pulse.elf sc
 	cp $(filter-out %/bulkhead.elf scripts/%,$^) $(B)/demo/
 	scripts/mkimage --iso $@ --kernel $(B)/bulkhead.elf $(B)/demo/demo.conf
 
-.PHONY: iso linux run check system lint bench clean
+.PHONY: iso linux run check system lint bench mutants coverage race fuzz model clean
 iso: $(B)/demo.iso
 linux: $(LINUX)
 
@@ -124,6 +126,11 @@ lint:
 bench:
 	@scripts/install-deps check
 	@+B=$(B) CC=$(CC) scripts/bench
+
+# What the tests of mm/ are worth. MUTANTS="--file mm/x.c" and the like go to the scripts.
+mutants coverage race fuzz model:
+	@scripts/install-deps check
+	@+B=$(B) scripts/$@ $(MUTANTS) $(COVERAGE) $(RACE) $(FUZZ) $(MODEL)
 
 clean:
 	rm -rf $(B)

@@ -97,6 +97,10 @@ static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
 				     "an event was delivered through memory that is not there");
 		}
 		return vcpu->exit.fault.table_walk ? table_outside_memory(vcpu) : exit_mmio(vcpu);
+	case MMU_ABSENT:
+		return crash(vcpu, "an access to a page that is not there");
+	case MMU_DENIED:
+		return crash(vcpu, "an access that the view forbids");
 	case MMU_NO_MEMORY:
 		return crash(vcpu, "the partition's pool of MMU metadata is exhausted");
 	case MMU_STUCK:
@@ -112,19 +116,19 @@ static enum outcome handle_nested_fault(struct vcpu *vcpu)
 	const struct exit_fault *fault = &vcpu->exit.fault;
 	size_t size;
 
+	vcpu_sync_view(vcpu);
 	/* Not by mmu_fault(): it would keep the answer "device here" for accesses to come. */
 	if (fault->table_walk &&
 	    !mmu_guest_ptr(&vcpu->partition->mmu, fault->address, &size, false)) {
 		return table_outside_memory(vcpu);
 	}
-	return handle_mmu_result(
-		vcpu, mmu_fault(&vcpu->partition->mmu, 0, fault->address, fault->access));
+	return handle_mmu_result(vcpu, mmu_fault(&vcpu->mmu, fault->address, fault->access));
 }
 
 static enum outcome handle_malformed(struct vcpu *vcpu)
 {
-	return handle_mmu_result(
-		vcpu, mmu_fault_malformed(&vcpu->partition->mmu, 0, vcpu->exit.fault.address));
+	vcpu_sync_view(vcpu);
+	return handle_mmu_result(vcpu, mmu_fault_malformed(&vcpu->mmu, vcpu->exit.fault.address));
 }
 
 static enum outcome dispatch(struct vcpu *vcpu)
@@ -157,6 +161,7 @@ static enum outcome dispatch(struct vcpu *vcpu)
 	case EXIT_PAUSE:
 		return OUTCOME_NEXT;
 	case EXIT_FORBIDDEN:
+	case EXIT_VMFUNC: /* of a function or a view that there is not */
 		return inject_ud(vcpu);
 	case EXIT_PRIVILEGED:
 		return inject_gp(vcpu);

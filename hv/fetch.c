@@ -26,12 +26,6 @@ static uint64_t linear_rip(const struct vcpu *vcpu, const struct virt_paging *pa
 	return mode_of(paging) == DECODER_64 ? rip : (rip + paging->cs_base) & BITS(31, 0);
 }
 
-static uint64_t slots_generation(struct vcpu *vcpu)
-{
-	/* Acquire: pairs with the publication of the array. */
-	return atomic_load_explicit(&vcpu->partition->mmu.slots, memory_order_acquire)->generation;
-}
-
 /*
  * The kept code page if it is that of `linear` and nothing that led to it has changed. All is
  * compared without a branch: the usual answer is yes.
@@ -44,7 +38,7 @@ static inline const uint8_t *cached_page(struct vcpu *vcpu, const struct virt_pa
 			      (cache->cr3 ^ paging->cr3) | (cache->cr4 ^ paging->cr4) |
 			      (cache->efer ^ paging->efer) | (cache->cpl ^ paging->cpl);
 
-	if (difference || cache->generation != slots_generation(vcpu)) {
+	if (difference || cache->stamp != mmu_memory_stamp(&vcpu->partition->mmu)) {
 		return NULL;
 	}
 #pragma GCC unroll 4
@@ -55,7 +49,7 @@ static inline const uint8_t *cached_page(struct vcpu *vcpu, const struct virt_pa
 }
 
 static void keep(struct vcpu *vcpu, const struct virt_paging *paging, uint64_t linear,
-		 const struct guest_path *path, const uint8_t *page)
+		 const struct guest_path *path, const uint8_t *page, uint64_t stamp)
 {
 	struct fetch_cache *cache = &vcpu->fetch;
 
@@ -69,7 +63,7 @@ static void keep(struct vcpu *vcpu, const struct virt_paging *paging, uint64_t l
 	cache->cr4 = paging->cr4;
 	cache->efer = paging->efer;
 	cache->cpl = paging->cpl;
-	cache->generation = slots_generation(vcpu);
+	cache->stamp = stamp;
 	for (unsigned int i = 0; i < GUEST_PATH_MAX; i++) { /* a short way repeats its last entry */
 		unsigned int from = MIN(i, path->count - 1);
 
@@ -84,6 +78,7 @@ static __attribute__((noinline)) const uint8_t *find_page(struct vcpu *vcpu,
 							  const struct guest_access *access,
 							  uint64_t linear, enum outcome *outcome)
 {
+	uint64_t stamp = mmu_memory_stamp(&vcpu->partition->mmu);
 	struct guest_path path = { .count = 0 };
 	const uint8_t *page;
 	gpa_t address;
@@ -102,7 +97,7 @@ static __attribute__((noinline)) const uint8_t *find_page(struct vcpu *vcpu,
 		*outcome = inject_ud(vcpu);
 		return NULL;
 	}
-	keep(vcpu, &access->paging, linear, &path, page);
+	keep(vcpu, &access->paging, linear, &path, page, stamp);
 	return page;
 }
 

@@ -59,6 +59,9 @@ static int write_range(struct partition *partition, gpa_t address, size_t size, 
 			} else if (pass == 1) {
 				memset(to, 0, chunk);
 			}
+			if (pass == 1) {
+				mmu_mark_dirty(&partition->mmu, gpa(address.v + done), chunk);
+			}
 			done += chunk;
 		}
 	}

@@ -101,8 +101,11 @@ static bool start_virtualisation(void)
 	if (frames_alloc(1, 1, OWNER_MACHINE, FRAME_HYPERVISOR, &page)) {
 		error_set(&error, -ENOMEM, "no memory");
 	} else if (virt->cpu_enable(hpa_to_ptr(pfn_to_hpa(page)), &error) == 0) {
-		log_printf("virt: %s%s%s%s", virt->name,
+		log_printf("virt: %s%s%s%s%s%s%s", virt->name,
 			   virt_caps.nested_large_1g ? ", 1 GiB pages" : "",
+			   virt_caps.nested_accessed_dirty ? ", accessed and dirty bits" : "",
+			   virt_caps.pml ? ", page-modification log" : "",
+			   virt_caps.vmfunc_eptp ? ", VMFUNC" : "",
 			   virt_caps.deadline_timer ? ", preemption timer" : "",
 			   virt_caps.instruction_length ? "" : ", software instruction lengths");
 		return true;

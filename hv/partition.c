@@ -19,6 +19,9 @@
 #define RESET_LEAST_US UINT64_C(2000000)
 #define RESET_BURST_US UINT64_C(10000000)
 
+/* Table entries that a turn of the CPU loop may spend on a partition's waiting work. */
+#define MMU_WORK_BUDGET 4096
+
 static struct partition_entry entries[PARTITIONS_MAX];
 static unsigned int entry_count;
 static bool machine_can_run;
@@ -124,8 +127,7 @@ static void release(struct partition_entry *entry)
 		entry->past_exits = partition_exits(entry);
 		for (unsigned int i = 0; i < partition->vcpu_count; i++) {
 			/* I10: no CPU may use a translation of these frames from here on. */
-			virt->flush_asid(partition->vcpus[i].virt.asid,
-					 partition->vcpus[i].virt.nested_root);
+			virt->flush_asid(partition->vcpus[i].virt.asid, 0);
 		}
 	}
 	entry->partition = NULL;
@@ -381,6 +383,9 @@ void partition_do_due_work(uint64_t now)
 		}
 		if (entry->restart_at <= now) {
 			restart_now(entry);
+		}
+		if (entry->partition) {
+			(void)mmu_work(&entry->partition->mmu, MMU_WORK_BUDGET);
 		}
 	}
 }

@@ -194,6 +194,9 @@ static int create_vcpu(struct partition *partition, unsigned int index, struct e
 	if (!vcpu->trace || !vcpu->virt.xsave_area) {
 		return error_set(error, -ENOMEM, "the metadata pool is too small");
 	}
+	if (mmu_vcpu_init(&vcpu->mmu, &partition->mmu)) {
+		return error_set(error, -ENOSPC, "more vCPUs than an MMU can have");
+	}
 	return virt->vcpu_init(&vcpu->virt, error);
 }
 
@@ -342,7 +345,6 @@ static int load_guest(struct partition *partition, const struct partition_config
 		sched_unload(); /* another partition's vCPU may be in the hardware */
 		virt->vcpu_load(&partition->vcpus[0].virt);
 		virt->set_state(&partition->vcpus[0].virt, &state);
-		virt->set_root(&partition->vcpus[0].virt, mmu_root(&partition->mmu, 0));
 		virt->set_tsc_offset(&partition->vcpus[0].virt, partition->tsc_offset);
 		virt->vcpu_put(&partition->vcpus[0].virt);
 	}

@@ -9,18 +9,25 @@
 #include "hv/sched.h"
 #include "lib/string.h"
 
-static void flush(void *context)
+static void flush(void *context, const struct mmu_flush *what)
 {
 	struct partition *partition = context;
 
 	for (unsigned int i = 0; i < partition->vcpu_count; i++) {
 		partition->vcpus[i].virt.flush = true;
-		virt->flush_asid(partition->vcpus[i].virt.asid,
-				 partition->vcpus[i].virt.nested_root);
+	}
+	for (unsigned int i = 0; i < what->root_count; i++) {
+		virt->flush_root(what->root[i]);
 	}
 }
 
-const struct mmu_ops partition_mmu_ops = { .flush = flush };
+/* One CPU: while this runs no vCPU is in guest mode, and each asks before it enters. */
+static void kick(void *context)
+{
+	(void)context;
+}
+
+const struct mmu_ops partition_mmu_ops = { .flush = flush, .kick = kick };
 
 static struct partition *of_host(struct vdev_host *host)
 {

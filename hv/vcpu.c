@@ -68,6 +68,35 @@ static void run_guest(struct vcpu *vcpu)
 	trace(vcpu);
 }
 
+/* The roots that VMFUNC may choose from. */
+static void refresh_view_list(struct vcpu *vcpu)
+{
+	hpa_t root[MMU_VIEWS_MAX];
+
+	for (unsigned int view = 0; view < MMU_VIEWS_MAX; view++) {
+		root[view] = mmu_view_root(&vcpu->partition->mmu, view);
+	}
+	virt->set_view_list(&vcpu->virt, root, MMU_VIEWS_MAX);
+}
+
+/* The root of the vCPU's view has changed, or the view. False: there is none to be had. */
+static bool refresh_root(struct vcpu *vcpu)
+{
+	hpa_t root;
+
+	vcpu_sync_view(vcpu);
+	root = mmu_vcpu_root(&vcpu->mmu);
+	if (root.v == 0) {
+		partition_end(vcpu->partition, STOP_CRASH, "no memory for the root of its view");
+		return false;
+	}
+	virt->set_root(&vcpu->virt, root);
+	if (vcpu->vmfunc) {
+		refresh_view_list(vcpu);
+	}
+	return true;
+}
+
 enum vcpu_result vcpu_run(struct vcpu *vcpu)
 {
 	struct partition *partition = vcpu->partition;
@@ -87,8 +116,13 @@ enum vcpu_result vcpu_run(struct vcpu *vcpu)
 		if (!may_run(vcpu)) {
 			return VCPU_BLOCKED;
 		}
+		if (unlikely(mmu_vcpu_is_stale(&vcpu->mmu)) && !refresh_root(vcpu)) {
+			return VCPU_STOPPED;
+		}
 		run_guest(vcpu);
+		mmu_read_begin(&vcpu->mmu);
 		outcome = exit_handle(vcpu);
+		mmu_read_end(&vcpu->mmu);
 		if (outcome == OUTCOME_CORE || partition->console_wakeup) {
 			return VCPU_INTERRUPTED;
 		}

@@ -8,6 +8,7 @@
 #define HV_VCPU_H
 
 #include "arch/x86/virt.h"
+#include "mm/mmu.h"
 
 #define TRACE_SIZE 256
 
@@ -39,7 +40,7 @@ struct fetch_cache {
 	uint64_t cr3;
 	uint64_t cr4;
 	uint64_t efer;
-	uint64_t generation; /* of the memory slots */
+	uint64_t stamp; /* of guest memory (mmu_memory_stamp()) */
 	uint64_t cpl;
 	const uint64_t *entry[4]; /* the guest's page-table entries on the way, and their values */
 	uint64_t value[4];
@@ -49,6 +50,8 @@ struct partition;
 
 struct vcpu {
 	struct virt_vcpu virt;
+	struct mmu_vcpu mmu;
+	bool vmfunc; /* the guest may switch views by itself (VMFUNC); it asked for it */
 	struct partition *partition;
 	unsigned int id;
 	bool halted;
@@ -64,6 +67,18 @@ struct vcpu {
 
 /* Runs the vCPU, which is loaded on this CPU, until the core is needed. Interrupts off. */
 enum vcpu_result vcpu_run(struct vcpu *vcpu);
+
+/*
+ * Where the guest may switch views by itself: learns which one it is in. Before anything that
+ * goes by the vCPU's view; the vCPU is loaded.
+ */
+static inline void vcpu_sync_view(struct vcpu *vcpu)
+{
+	if (unlikely(vcpu->vmfunc)) {
+		/* A root that is no view's any more: the vCPU is stale, and gets a new one. */
+		(void)!mmu_view_found(&vcpu->mmu, virt->get_root(&vcpu->virt));
+	}
+}
 
 /* What a handler of an exit asks for; done in one place, hv/exit.c. */
 enum outcome {

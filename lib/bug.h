@@ -122,13 +122,48 @@ void bug_hit(struct bug_state *state, const struct bug_site *site, const struct 
 const char *rule_name(enum rule rule);
 const char *rule_text(enum rule rule);
 
+/*
+ * Proof that every check bites (make mutants): a file compiled with -DMUTANT=k takes its
+ * check number k (a value of __COUNTER__) as not true, whatever the condition says. The
+ * condition is still evaluated: what is lost is the verdict alone, not a side effect with it.
+ * The sites of such a build name themselves in the section check_sites.
+ */
+#ifdef MUTANT
+struct check_site {
+	unsigned int number;
+	unsigned int line;
+	const char *file;
+	const char *function;
+	const char *rule;
+	const char *condition;
+};
+
+#define CHECK_VERDICT(cond, text, rule)                                               \
+	({                                                                            \
+		enum { number_ = __COUNTER__ };                                       \
+		static const struct check_site check_site_                            \
+			__attribute__((section("check_sites"), used, aligned(8))) = { \
+				number_, __LINE__, __FILE__, __func__, rule, text     \
+			};                                                            \
+		!!(cond) && number_ != MUTANT;                                        \
+	})
+#else
+#define CHECK_VERDICT(cond, text, rule) (!!(cond))
+#endif
+
+/*
+ * Truth of `!!(cond)`, evaluated once: a test that makes a fault start again, because what it
+ * read has changed. Nothing is wrong and nothing is recorded; the name makes it a check site.
+ */
+#define RETRY_ON(cond) unlikely(CHECK_VERDICT(cond, #cond, "retry"))
+
 /* Truth of `!!(cond)`, evaluated once; when true the partition of `state` is bugged. */
 #define BUG_CHECK(state, cond, rule_, class_, ...)                                                 \
 	({                                                                                         \
 		static const struct bug_site bug_site_ __attribute__((                             \
 			section("bug_sites"), used, aligned(8))) = { __FILE__, __func__, #cond,    \
 								     __LINE__, rule_,	 class_ }; \
-		bool hit_ = unlikely(!!(cond));                                                    \
+		bool hit_ = unlikely(CHECK_VERDICT(cond, #cond, #rule_));                          \
 		if (hit_) {                                                                        \
 			const struct bug_detail detail_ = { __VA_ARGS__ };                         \
 			bug_hit(state, &bug_site_, &detail_);                                      \

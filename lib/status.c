@@ -35,6 +35,8 @@ const char *status_text(int status)
 		return "out of memory";
 	case EBUSY:
 		return "busy";
+	case ENODATA:
+		return "nothing is there";
 	case EEXIST:
 		return "exists already";
 	case ENODEV:

@@ -20,6 +20,7 @@
 #define ENOSPC 28
 #define ERANGE 34
 #define ENOSYS 38
+#define ENODATA 61
 #define EOVERFLOW 75
 
 #define __must_check __attribute__((warn_unused_result))

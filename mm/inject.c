@@ -86,7 +86,7 @@ static int damage_foreign(struct mmu_held held, const struct target *target, pfn
 {
 	uint64_t frames = level_frames(target->level);
 	pfn_t first = pfn(align_down(foreign.v, frames));
-	struct frame_info ours = { held.mmu->config.owner, FRAME_PRIVATE };
+	struct frame_info ours = { .owner = held.mmu->config.owner, .state = FRAME_PRIVATE };
 
 	if (first.v >= held.mmu->slot_limits.pfn_end || frames_all(first, frames, ours)) {
 		return error_set(error, -EINVAL, "pfn " PRIpfn " is not somebody else's",
@@ -112,10 +112,12 @@ static int damage_rmap(struct mmu_held held, enum mmu_inject kind, const struct 
 				 ADDR_ARG(target->gfn));
 	}
 	if (kind == MMU_INJECT_RMAP_DROPPED) {
-		*path.head = 0;
+		atomic_store_explicit(path.head, 0, memory_order_relaxed);
 	} else if (kind == MMU_INJECT_RMAP_WRONG) {
-		*path.head = table_sptep(mmu, target->table, target->index ^ 1).v;
-	} else if (rmap_force(&mmu->rmap, &path, sptep) != RMAP_OK) {
+		atomic_store_explicit(path.head,
+				      table_sptep(mmu, target->table, target->index ^ 1).v,
+				      memory_order_relaxed);
+	} else if (rmap_force(&mmu->rmap, held.cache, &path, sptep) != RMAP_OK) {
 		return error_set(error, -ENOMEM, "the pool is exhausted");
 	}
 	return 0;
@@ -149,7 +151,7 @@ static int inject(struct mmu_held held, enum mmu_inject kind, const struct targe
 	case MMU_INJECT_RMAP_WRONG:
 		return damage_rmap(held, kind, target, error);
 	case MMU_INJECT_COUNT_OFF:
-		target->table->count++;
+		atomic_fetch_add_explicit(&target->table->count, 1, memory_order_relaxed);
 		return 0;
 	case MMU_INJECT_SLOT_GONE:
 		return damage_slot(held, target, error);
@@ -187,7 +189,9 @@ int mmu_inject_gfn(struct mmu *mmu, gfn_t *frame)
 {
 	struct mmu_held held = mmu_lock(mmu);
 	size_t page_count = mmu->config.pool->page_count;
-	size_t start = mmu->last_table ? (size_t)(mmu->last_table - mmu->tables) : 0;
+	const struct mmu_vcpu *vcpu = atomic_load_explicit(&mmu->vcpu[0], memory_order_acquire);
+	const struct table *last = vcpu ? vcpu->last_table : NULL;
+	size_t start = last ? (size_t)(last - mmu->tables) : 0;
 	int status = bug_is_set(mmu->config.bug) ? -EIO : -ENOENT;
 
 	for (size_t n = 0; n < page_count && status == -ENOENT; n++) {

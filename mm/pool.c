@@ -54,13 +54,14 @@ static void *list_pop(struct pool *pool)
 /* Pages that were never used, which are zero since pool_init(). */
 static void *never_used(struct pool *pool, size_t count)
 {
-	void *pages = pool->base + pool->next * PAGE_SIZE;
+	/* Relaxed, both: written under the lock that is held. */
+	size_t next = atomic_load_explicit(&pool->next, memory_order_relaxed);
 
-	if (count > pool->page_count - pool->next) {
+	if (count > pool->page_count - next) {
 		return NULL;
 	}
-	pool->next += count;
-	return pages;
+	atomic_store_explicit(&pool->next, next + count, memory_order_relaxed);
+	return pool->base + next * PAGE_SIZE;
 }
 
 /* One zeroed page, or NULL when the pool is exhausted. Takes the pool lock. */

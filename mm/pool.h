@@ -18,10 +18,10 @@ struct pool {
 	struct spinlock lock;
 	uint8_t *base; /* direct map */
 	size_t page_count;
-	size_t next;	   /* first page never given out */
-	void *free_list;   /* single pages that came back */
-	size_t free_count; /* length of free_list */
-	size_t used_count; /* pages out now */
+	_Atomic size_t next; /* first page never given out; written under the lock */
+	void *free_list;     /* single pages that came back */
+	size_t free_count;   /* length of free_list */
+	size_t used_count;   /* pages out now */
 	size_t peak_count;
 	uint64_t fail_at;	/* tests: the n-th allocation from now fails; 0: none */
 	uint64_t refused_count; /* pages and links that were not this pool's: damage */
@@ -43,7 +43,9 @@ size_t pool_available(struct pool *pool);
 /* True when `ptr` lies in a page of this pool that was given out at some time. */
 static inline bool pool_contains(const struct pool *pool, const void *ptr)
 {
-	return (uintptr_t)ptr - (uintptr_t)pool->base < pool->next * PAGE_SIZE;
+	/* Relaxed: who has a pointer to the page had it from the lock, or from who had. */
+	return (uintptr_t)ptr - (uintptr_t)pool->base <
+	       atomic_load_explicit(&pool->next, memory_order_relaxed) * PAGE_SIZE;
 }
 
 #endif

@@ -7,6 +7,8 @@
  */
 #include "mm/rmap.h"
 
+#include "mm/cache.h"
+
 static bool line_is_valid(const struct rmap *rmap, const struct rmap_line *line)
 {
 	return pool_contains(rmap->pool, line) &&
@@ -15,7 +17,7 @@ static bool line_is_valid(const struct rmap *rmap, const struct rmap_line *line)
 
 static struct rmap_line *head_line(uint64_t head)
 {
-	return (struct rmap_line *)(uintptr_t)(head & ~RMAP_CHAIN);
+	return (struct rmap_line *)(uintptr_t)(head & ~(RMAP_CHAIN | RMAP_LOCKED));
 }
 
 static uint64_t line_head(const struct rmap_line *line)
@@ -23,14 +25,37 @@ static uint64_t line_head(const struct rmap_line *line)
 	return (uintptr_t)line | RMAP_CHAIN;
 }
 
-static unsigned int line_used(const struct rmap_line *line)
+static uint64_t *link_node(uint64_t link)
 {
-	unsigned int used = 0;
+	return (uint64_t *)(uintptr_t)(link & RMAP_NODE);
+}
 
-	while (used < RMAP_LINE_ENTRIES && line->sptep[used] != 0) {
-		used++;
-	}
-	return used;
+/* Release: who finds the word sees what it points at. */
+static void word_set(rmap_word_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
+/* One more, or one less, word in use in the node behind a link. */
+static void link_count(rmap_word_t *link, uint64_t change)
+{
+	atomic_fetch_add_explicit(link, change, memory_order_relaxed);
+}
+
+static void entries_count(struct rmap *rmap, uint64_t change)
+{
+	atomic_fetch_add_explicit(&rmap->entry_count, change, memory_order_relaxed);
+}
+
+static void lines_count(struct rmap *rmap, uint64_t change)
+{
+	atomic_fetch_add_explicit(&rmap->line_count, change, memory_order_relaxed);
+}
+
+/* Hints of before are void. */
+static void forget_hints(struct rmap *rmap)
+{
+	atomic_fetch_add_explicit(&rmap->generation, 1, memory_order_relaxed);
 }
 
 /* Reads the next entry of `head`; false at the end or, with cursor->damaged, at damage. */
@@ -61,72 +86,42 @@ bool rmap_next(const struct rmap *rmap, uint64_t head, struct rmap_cursor *curso
 	return false;
 }
 
-static struct rmap_line *line_take(struct rmap *rmap)
+/* See rmap.h. A page of lines is cut up at a time. */
+struct rmap_line *rmap_line_take(struct rmap *rmap)
 {
-	struct rmap_line *line = rmap->spare;
+	struct rmap_line *line;
 
-	rmap->spare = line->next;
-	line->next = NULL;
-	rmap->line_count++;
+	spin_lock(&rmap->spare_lock);
+	if (!rmap->spare) {
+		struct rmap_line *lines = pool_alloc_page(rmap->pool);
+
+		for (unsigned int i = 0; lines && i < PAGE_SIZE / sizeof(*lines); i++) {
+			lines[i].next = rmap->spare;
+			rmap->spare = &lines[i];
+		}
+	}
+	line = rmap->spare;
+	if (line) {
+		rmap->spare = line->next;
+		line->next = NULL;
+	}
+	spin_unlock(&rmap->spare_lock);
 	return line;
 }
 
-static void line_give(struct rmap *rmap, struct rmap_line *line)
+/* See rmap.h. */
+void rmap_line_give(struct rmap *rmap, struct rmap_line *line)
 {
-	*line = (struct rmap_line){ .next = rmap->spare };
+	*line = (struct rmap_line){ .next = NULL };
+	spin_lock(&rmap->spare_lock);
+	line->next = rmap->spare;
 	rmap->spare = line;
-	rmap->line_count--;
+	spin_unlock(&rmap->spare_lock);
 }
 
-/* At least one spare line, or false. A page of them is cut up at a time. */
-static bool line_top_up(struct rmap *rmap)
-{
-	struct rmap_line *lines;
-
-	if (rmap->spare) {
-		return true;
-	}
-	lines = pool_alloc_page(rmap->pool);
-	for (unsigned int i = 0; lines && i < PAGE_SIZE / sizeof(*lines); i++) {
-		lines[i].next = rmap->spare;
-		rmap->spare = &lines[i];
-	}
-	return lines != NULL;
-}
-
-/* Puts `sptep` under a head, which may have others. Needs a spare line if it has. */
-static void head_insert(struct rmap *rmap, uint64_t *head, uint64_t sptep)
-{
-	struct rmap_line *line;
-	unsigned int used;
-
-	if (*head == 0) {
-		*head = sptep;
-		return;
-	}
-	if (!(*head & RMAP_CHAIN)) {
-		line = line_take(rmap);
-		line->sptep[0] = *head;
-		line->sptep[1] = sptep;
-		*head = line_head(line);
-		return;
-	}
-	line = head_line(*head);
-	used = line_used(line);
-	if (used == RMAP_LINE_ENTRIES) {
-		struct rmap_line *first = line_take(rmap);
-
-		first->next = line;
-		line = first;
-		used = 0;
-		*head = line_head(line);
-	}
-	line->sptep[used] = sptep;
-}
-
-/* How often a head holds `sptep`, and where in a chain; RMAP_DAMAGED by *damaged. */
+/* How often a head holds `sptep`, and the line with the last of them; damage by *damaged. */
 static unsigned int head_count(const struct rmap *rmap, uint64_t head, uint64_t sptep,
-			       uint64_t **where, bool *damaged)
+			       struct rmap_line **line, bool *damaged)
 {
 	struct rmap_cursor cursor = { 0 };
 	unsigned int count = 0;
@@ -135,12 +130,34 @@ static unsigned int head_count(const struct rmap *rmap, uint64_t head, uint64_t 
 	while (rmap_next(rmap, head, &cursor, &entry)) {
 		if (entry.v == sptep) {
 			count++;
-			*where = cursor.line ? (uint64_t *)&cursor.line->sptep[cursor.next - 1]
-					     : NULL;
+			*line = (struct rmap_line *)cursor.line;
 		}
 	}
 	*damaged = cursor.damaged;
 	return count;
+}
+
+/* The head with one entry more; may use the cache's line. */
+static uint64_t head_insert(struct rmap *rmap, struct mmu_cache *cache, uint64_t head,
+			    uint64_t sptep)
+{
+	struct rmap_line *line = cache->line;
+
+	if (head == 0) {
+		return sptep;
+	}
+	if ((head & RMAP_CHAIN) && rmap_line_insert(head_line(head), sptep)) {
+		return head;
+	}
+	cache->line = NULL;
+	lines_count(rmap, 1);
+	if (head & RMAP_CHAIN) {
+		line->next = head_line(head);
+	} else {
+		(void)rmap_line_insert(line, head);
+	}
+	(void)rmap_line_insert(line, sptep);
+	return line_head(line);
 }
 
 /* A chain, whose lines are valid, has two entries at least; one is kept in the head. */
@@ -148,33 +165,46 @@ static bool chain_is_long(uint64_t head)
 {
 	const struct rmap_line *first = head_line(head);
 
-	return line_used(first) >= (first->next ? 1 : 2);
+	return rmap_line_used(first) >= (first->next ? 1 : 2);
 }
 
-/* Fills the hole with the first line's last entry; one entry left goes back to the head. */
-static void chain_delete(struct rmap *rmap, uint64_t *head, uint64_t *where)
+/* Gives the first line back; the head that is left. */
+static uint64_t drop_line(struct rmap *rmap, struct rmap_line *first, uint64_t head)
 {
-	struct rmap_line *first = head_line(*head);
-	unsigned int used = line_used(first);
+	rmap_line_give(rmap, first);
+	lines_count(rmap, -UINT64_C(1));
+	return head;
+}
 
-	*where = first->sptep[used - 1];
-	first->sptep[used - 1] = 0;
-	used--;
-	if (used == 0) {
-		*head = line_head(first->next);
-		line_give(rmap, first);
-		first = head_line(*head);
-		used = line_used(first);
+/*
+ * Fills the hole at `where` of `line` with the first line's last entry; one entry that is
+ * left goes back to the head. The head afterwards.
+ */
+static uint64_t chain_delete(struct rmap *rmap, uint64_t head, struct rmap_line *line,
+			     unsigned int where)
+{
+	struct rmap_line *first = head_line(head);
+	uint64_t last = rmap_line_pop(first);
+
+	if (line != first || line->sptep[where] != 0) {
+		line->sptep[where] = last;
 	}
-	if (used == 1 && !first->next) {
-		*head = first->sptep[0];
-		line_give(rmap, first);
+	if (first->sptep[0] == 0) {
+		struct rmap_line *next = first->next;
+
+		head = drop_line(rmap, first, line_head(next));
+		first = next;
 	}
+	if (rmap_line_used(first) == 1 && !first->next) {
+		head = drop_line(rmap, first, first->sptep[0]);
+	}
+	return head;
 }
 
 void rmap_init(struct rmap *rmap, struct pool *pool)
 {
-	*rmap = (struct rmap){ .pool = pool };
+	rmap->pool = pool;
+	spinlock_init(&rmap->spare_lock);
 }
 
 /* No memory is taken: only the depth of each tree is set, by the slot's size. */
@@ -182,7 +212,7 @@ void rmap_open(struct rmap *rmap, const struct memslot *slot)
 {
 	gfn_t last = gfn(slot->gfn.v + slot->page_count - 1);
 
-	rmap->hint.key = 0;
+	forget_hints(rmap);
 	for (unsigned int level = 1; level <= SPTE_LEAF_LEVELS; level++) {
 		uint64_t highest = rmap_index(slot, last, level);
 		unsigned int depth = 1;
@@ -190,19 +220,45 @@ void rmap_open(struct rmap *rmap, const struct memslot *slot)
 		while (highest >> (RMAP_NODE_BITS * depth)) {
 			depth++;
 		}
-		rmap->tree[slot->id][level - 1] = (struct rmap_tree){ 0, depth };
+		word_set(&rmap->tree[slot->id][level - 1].root, 0);
+		rmap->tree[slot->id][level - 1].depth = depth;
 	}
 }
 
-/* Ends a slot's trees; false when one still held something. */
+/* Frees a tree of nodes whose heads are all empty; false when one is not, or at damage. */
+static bool close_node(struct rmap *rmap, uint64_t link, unsigned int depth)
+{
+	uint64_t *node = link_node(link);
+	bool empty = true;
+
+	if (link == 0) {
+		return true;
+	}
+	if (depth > RMAP_DEPTH_MAX || !pool_contains(rmap->pool, node)) {
+		return false;
+	}
+	for (unsigned int i = 0; i < RMAP_NODE_WORDS; i++) {
+		empty = empty && (depth > 1 ? close_node(rmap, node[i], depth - 1) : node[i] == 0);
+	}
+	pool_free_page(rmap->pool, node);
+	return empty;
+}
+
+/*
+ * Ends a slot's trees; false when one still held something. Nodes without entries are there
+ * when a fault made them and then was not the one that installed.
+ */
 bool rmap_close(struct rmap *rmap, unsigned int slot_id)
 {
 	bool empty = true;
 
-	rmap->hint.key = 0;
+	forget_hints(rmap);
 	for (unsigned int i = 0; i < SPTE_LEAF_LEVELS; i++) {
-		empty = empty && rmap->tree[slot_id][i].root == 0;
-		rmap->tree[slot_id][i] = (struct rmap_tree){ 0, 0 };
+		struct rmap_tree *tree = &rmap->tree[slot_id][i];
+
+		empty = close_node(rmap, rmap_word_get(&tree->root), tree->depth) && empty;
+		word_set(&tree->root, 0);
+		tree->depth = 0;
 	}
 	return empty;
 }
@@ -213,7 +269,7 @@ enum rmap_result rmap_find(struct rmap *rmap, const struct memslot *slot, gfn_t 
 {
 	struct rmap_tree *tree = &rmap->tree[slot->id][level - 1];
 	uint64_t index = rmap_index(slot, frame, level);
-	uint64_t *link = &tree->root;
+	rmap_word_t *link = &tree->root;
 
 	path->node_count = 0;
 	path->head = NULL;
@@ -221,10 +277,11 @@ enum rmap_result rmap_find(struct rmap *rmap, const struct memslot *slot, gfn_t 
 		return RMAP_DAMAGED;
 	}
 	for (unsigned int left = tree->depth; left > 0; left--) {
-		uint64_t *node = rmap_link_node(*link);
+		uint64_t value = rmap_word_get(link);
+		rmap_word_t *node = (rmap_word_t *)link_node(value);
 
 		path->link[path->node_count] = link;
-		if (*link == 0) {
+		if (value == 0) {
 			return RMAP_OK;
 		}
 		if (!pool_contains(rmap->pool, node)) {
@@ -237,103 +294,190 @@ enum rmap_result rmap_find(struct rmap *rmap, const struct memslot *slot, gfn_t 
 	return RMAP_OK;
 }
 
-/* Hangs `count` new nodes one below the other where the path ended: all of them or none. */
-static bool path_grow(struct rmap *rmap, struct rmap_path *path, uint64_t index, unsigned int count)
+/* One node more where the path ended, or the one that somebody else was faster with. */
+static bool path_grow(struct rmap *rmap, struct mmu_cache *cache, struct rmap_path *path,
+		      uint64_t index, unsigned int depth)
 {
-	uint64_t *node[RMAP_DEPTH_MAX];
+	rmap_word_t *link = path->link[path->node_count];
+	unsigned int shift = RMAP_NODE_BITS * (depth - path->node_count - 1);
+	rmap_word_t *node = cache_take_page(cache);
+	uint64_t found = 0;
 
-	for (unsigned int i = 0; i < count; i++) {
-		node[i] = pool_alloc_page(rmap->pool);
-		if (!node[i]) {
-			while (i > 0) {
-				pool_free_page(rmap->pool, node[--i]);
-			}
+	if (!node) {
+		return false;
+	}
+	/* Release: who follows the link sees the node zeroed. */
+	if (atomic_compare_exchange_strong_explicit(link, &found, (uintptr_t)node,
+						    memory_order_acq_rel, memory_order_acquire)) {
+		if (path->node_count > 0) {
+			link_count(path->link[path->node_count - 1], 1);
+		}
+	} else {
+		cache_put_page(cache, node);
+		node = (rmap_word_t *)link_node(found);
+		if (!pool_contains(rmap->pool, node)) {
 			return false;
 		}
 	}
-	for (unsigned int i = 0; i < count; i++) {
-		unsigned int shift = RMAP_NODE_BITS * (count - 1 - i);
-		uint64_t *word = &node[i][(index >> shift) & (RMAP_NODE_WORDS - 1)];
-
-		*path->link[path->node_count] = (uintptr_t)node[i];
-		if (path->node_count > 0) {
-			*path->link[path->node_count - 1] += 1;
-		}
-		path->node_count++;
-		if (i + 1 < count) {
-			path->link[path->node_count] = word;
-		}
-		path->head = word;
+	link = &node[(index >> shift) & (RMAP_NODE_WORDS - 1)];
+	path->node_count++;
+	if (path->node_count < depth) {
+		path->link[path->node_count] = link;
+	} else {
+		path->head = link;
 	}
 	return true;
-}
-
-/* Memory first: after RMAP_OK the add that follows cannot fail for want of it. */
-enum rmap_result rmap_reserve_slowly(struct rmap *rmap, const struct memslot *slot, gfn_t frame,
-				     unsigned int level, struct rmap_path *path)
-{
-	uint64_t index = rmap_index(slot, frame, level);
-	enum rmap_result result = rmap_find(rmap, slot, frame, level, path);
-
-	if (result != RMAP_OK) {
-		return result;
-	}
-	if (!path->head && !path_grow(rmap, path, index,
-				      rmap->tree[slot->id][level - 1].depth - path->node_count)) {
-		return RMAP_NO_MEMORY;
-	}
-	rmap->hint.key = rmap_hint_key(slot, level, index);
-	rmap->hint.link = path->link[path->node_count - 1];
-	return *path->head == 0 || line_top_up(rmap) ? RMAP_OK : RMAP_NO_MEMORY;
-}
-
-/* Adds without asking what is there. Takes memory only when the head is not empty. */
-enum rmap_result rmap_force(struct rmap *rmap, struct rmap_path *path, hpa_t sptep)
-{
-	if (*path->head == 0) {
-		*path->link[path->node_count - 1] += 1;
-	} else if (!line_top_up(rmap)) {
-		return RMAP_NO_MEMORY;
-	}
-	head_insert(rmap, path->head, sptep.v);
-	rmap->entry_count++;
-	return RMAP_OK;
-}
-
-/* A head that has something already: not twice the same (I1). */
-enum rmap_result rmap_add_slowly(struct rmap *rmap, struct rmap_path *path, hpa_t sptep)
-{
-	uint64_t *where;
-	bool damaged;
-
-	if (head_count(rmap, *path->head, sptep.v, &where, &damaged) > 0) {
-		return RMAP_DUPLICATE;
-	}
-	return damaged ? RMAP_DAMAGED : rmap_force(rmap, path, sptep);
 }
 
 /* Gives nodes back whose last word went, from the head upwards. */
 static void path_prune(struct rmap *rmap, struct rmap_path *path)
 {
-	rmap->hint.key = 0;
 	for (unsigned int i = path->node_count; i > 0; i--) {
-		uint64_t *link = path->link[i - 1];
+		rmap_word_t *link = path->link[i - 1];
+		uint64_t value = rmap_word_get(link);
 
-		*link -= 1;
-		if (*link & RMAP_COUNT) {
+		if (value & RMAP_COUNT) {
 			return;
 		}
-		pool_free_page(rmap->pool, rmap_link_node(*link));
-		*link = 0;
+		forget_hints(rmap);
+		pool_free_page(rmap->pool, link_node(value));
+		word_set(link, 0);
+		if (i > 1) {
+			link_count(path->link[i - 2], -UINT64_C(1));
+		}
 	}
 	path->head = NULL;
+}
+
+/* Walks the tree, makes what is missing, and remembers the node. */
+static enum rmap_result reserve_slowly(struct rmap *rmap, struct mmu_cache *cache,
+				       const struct memslot *slot, gfn_t frame, unsigned int level,
+				       struct rmap_path *path)
+{
+	struct rmap_tree *tree = &rmap->tree[slot->id][level - 1];
+	uint64_t index = rmap_index(slot, frame, level);
+	enum rmap_result result;
+
+	/* Before the walk: a node that goes afterwards makes the hint void. */
+	cache->hint.key = 0;
+	cache->hint.generation = atomic_load_explicit(&rmap->generation, memory_order_relaxed);
+	if (!cache->line) {
+		cache->line = rmap_line_take(rmap);
+	}
+	result = rmap_find(rmap, slot, frame, level, path);
+	if (result != RMAP_OK) {
+		return result;
+	}
+	while (!path->head && path_grow(rmap, cache, path, index, tree->depth)) {
+	}
+	if (!path->head || !cache->line) {
+		return RMAP_NO_MEMORY;
+	}
+	cache->hint.key = rmap_hint_key(slot, level, index);
+	cache->hint.link = path->link[path->node_count - 1];
+	return RMAP_OK;
+}
+
+/* See rmap.h. First the case of every second fault: the node is the last one's. */
+enum rmap_result rmap_reserve(struct rmap *rmap, struct mmu_cache *cache,
+			      const struct memslot *slot, gfn_t frame, unsigned int level,
+			      struct rmap_path *path)
+{
+	uint64_t index = rmap_index(slot, frame, level);
+	uint64_t key = rmap_hint_key(slot, level, index);
+	struct rmap_hint *hint = &cache->hint;
+
+	if (likely(hint->key == key && cache->line &&
+		   hint->generation ==
+			   atomic_load_explicit(&rmap->generation, memory_order_relaxed))) {
+		rmap_word_t *node = (rmap_word_t *)link_node(rmap_word_get(hint->link));
+
+		path->link[0] = hint->link;
+		path->node_count = 1;
+		path->head = node + (index & (RMAP_NODE_WORDS - 1));
+		return RMAP_OK;
+	}
+	return reserve_slowly(rmap, cache, slot, frame, level, path);
+}
+
+/* The head's value, whose lock bit is now this caller's. */
+static uint64_t head_lock(rmap_word_t *head)
+{
+	uint64_t value;
+
+	/* Acquire: the chain is as the last holder left it. */
+	while ((value = atomic_fetch_or_explicit(head, RMAP_LOCKED, memory_order_acquire)) &
+	       RMAP_LOCKED) {
+		__builtin_ia32_pause();
+	}
+	return value;
+}
+
+/* Adds under the head's lock bit; `unique`: not twice the same (I1). */
+static enum rmap_result head_add(struct rmap *rmap, struct mmu_cache *cache, struct rmap_path *path,
+				 hpa_t sptep, bool unique)
+{
+	uint64_t head = head_lock(path->head);
+	enum rmap_result result = cache->line ? RMAP_OK : RMAP_NO_MEMORY;
+	struct rmap_line *line;
+	bool damaged = false;
+
+	if (unique && head_count(rmap, head, sptep.v, &line, &damaged) > 0) {
+		result = RMAP_DUPLICATE;
+	} else if (damaged) {
+		result = RMAP_DAMAGED;
+	}
+	if (result == RMAP_OK) {
+		if (head == 0) {
+			link_count(path->link[path->node_count - 1], 1);
+		}
+		head = head_insert(rmap, cache, head, sptep.v);
+		entries_count(rmap, 1);
+	}
+	word_set(path->head, head); /* and the lock bit goes */
+	return result;
+}
+
+/* See rmap.h. */
+enum rmap_result rmap_add(struct rmap *rmap, struct mmu_cache *cache, struct rmap_path *path,
+			  hpa_t sptep)
+{
+	uint64_t empty = 0;
+
+	if (likely(atomic_compare_exchange_strong_explicit(
+		    path->head, &empty, sptep.v, memory_order_acq_rel, memory_order_relaxed))) {
+		link_count(path->link[path->node_count - 1], 1);
+		entries_count(rmap, 1);
+		return RMAP_OK;
+	}
+	return head_add(rmap, cache, path, sptep, true);
+}
+
+/* Adds without asking what is there. */
+enum rmap_result rmap_force(struct rmap *rmap, struct mmu_cache *cache, struct rmap_path *path,
+			    hpa_t sptep)
+{
+	if (!cache->line) {
+		cache->line = rmap_line_take(rmap);
+	}
+	return head_add(rmap, cache, path, sptep, false);
+}
+
+/* The only entry of a head goes, and storage that became empty. */
+static void remove_last(struct rmap *rmap, struct rmap_path *path)
+{
+	word_set(path->head, 0);
+	link_count(path->link[path->node_count - 1], -UINT64_C(1));
+	entries_count(rmap, -UINT64_C(1));
+	path_prune(rmap, path);
 }
 
 /* Tells the violations of a removal apart; the caller reports them. */
 enum rmap_result rmap_remove(struct rmap *rmap, struct rmap_path *path, hpa_t sptep)
 {
-	uint64_t head = path->head ? *path->head : 0;
-	uint64_t *where = NULL;
+	uint64_t head = path->head ? rmap_word_get(path->head) : 0;
+	struct rmap_line *line = NULL;
+	unsigned int where = 0;
 	unsigned int count;
 	bool damaged;
 
@@ -344,19 +488,18 @@ enum rmap_result rmap_remove(struct rmap *rmap, struct rmap_path *path, hpa_t sp
 		if (head != sptep.v) {
 			return RMAP_OTHER;
 		}
-		*path->head = 0;
-		rmap->entry_count--;
-		path_prune(rmap, path);
+		remove_last(rmap, path);
 		return RMAP_OK;
 	}
-	count = head_count(rmap, head, sptep.v, &where, &damaged);
+	count = head_count(rmap, head, sptep.v, &line, &damaged);
 	if (damaged || !chain_is_long(head)) {
 		return RMAP_DAMAGED;
 	}
 	if (count != 1) {
 		return count == 0 ? RMAP_MISSING : RMAP_TWICE;
 	}
-	chain_delete(rmap, path->head, where);
-	rmap->entry_count--;
+	(void)rmap_line_count(line, sptep.v, &where);
+	word_set(path->head, chain_delete(rmap, head, line, where));
+	entries_count(rmap, -UINT64_C(1));
 	return RMAP_OK;
 }

@@ -56,6 +56,12 @@ typedef struct {
  */
 #define SPTE_SLOT BITS(55, 52)
 
+/*
+ * SPTE_FROZEN: somebody with the MMU lock shared is about to store here. Not present to
+ * either CPU, no MMIO SPTE of either format, never seen with the lock held for writing.
+ */
+#define SPTE_FROZEN (BIT(58) | BIT(6))
+
 /* MMIO SPTEs. Bit 63 stays 0 (NPT: no-execute; EPT: suppress #VE). */
 #define SPTE_MMIO_GENERATION BITS(62, 52) /* of the slots when it was made (I8) */
 #define SPTE_MMIO_GFN BITS(50, 12)
@@ -145,6 +151,11 @@ static inline gfn_t level_align(gfn_t frame, unsigned int level)
 }
 
 /* Predicates. */
+static inline bool spte_is_frozen(spte_t spte)
+{
+	return spte.v == SPTE_FROZEN;
+}
+
 static inline bool spte_is_empty(spte_t spte)
 {
 	return spte.v == 0;

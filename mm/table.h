@@ -34,30 +34,74 @@ struct table {
 	hpa_t parent; /* SPTE that links it; 0 for a root */
 	uint32_t role;
 	uint32_t generation; /* of the slots when it was made */
-	uint16_t count;	     /* entries that are not empty: present or MMIO (I5) */
-	uint8_t state;	     /* enum table_state */
-	uint8_t seen;	     /* the audit's mark */
-	uint32_t next;	     /* index of the next retired one, or TABLE_END */
+	/* Entries that are not empty: present or MMIO (I5). Raised with the MMU lock shared,
+	 * before the entry is stored; the other fields change before the table is linked, or
+	 * with the lock held for writing. */
+	_Atomic uint16_t count;
+	_Atomic uint8_t state; /* enum table_state; see table_set_state() */
+	uint8_t seen;	       /* the audit's mark */
+	uint32_t next;	       /* index of the next retired one, or TABLE_END */
 };
 
 static_assert(sizeof(struct table) == 32, "two headers in a cache line");
 
 #define TABLE_END UINT32_MAX
 
-/* Proof that the MMU lock is held: only mmu_lock() makes one. */
+/*
+ * Proof that the MMU lock is held, made by mmu_lock() and mmu_lock_shared() alone. Slots are
+ * those that the holder goes by: the published ones when it holds the lock for writing, those
+ * that it started with in a fault.
+ */
 struct mmu_held {
 	struct mmu *mmu;
+	struct mmu_cache *cache; /* the holder's; its `slots` are those meant above */
 };
+
+/* True in a fault: nothing present may go. */
+static inline bool held_is_shared(struct mmu_held held)
+{
+	return held.cache != &held.mmu->cache;
+}
 
 static inline struct mmu_held mmu_lock(struct mmu *mmu)
 {
-	spin_lock(&mmu->lock);
-	return (struct mmu_held){ mmu };
+	write_lock(&mmu->lock);
+	/* Relaxed: arrays are published under the lock that is held. */
+	mmu->cache.slots = atomic_load_explicit(&mmu->slots, memory_order_relaxed);
+	return (struct mmu_held){ mmu, &mmu->cache };
 }
 
 static inline void mmu_unlock(struct mmu_held held)
 {
-	spin_unlock(&held.mmu->lock);
+	write_unlock(&held.mmu->lock);
+}
+
+/* In a read section that began before `slots` was read. */
+static inline struct mmu_held mmu_lock_shared(struct mmu_vcpu *vcpu, const struct memslots *slots)
+{
+	read_lock(&vcpu->mmu->lock);
+	vcpu->cache.slots = slots;
+	return (struct mmu_held){ vcpu->mmu, &vcpu->cache };
+}
+
+static inline void mmu_unlock_shared(struct mmu_held held)
+{
+	read_unlock(&held.mmu->lock);
+}
+
+/* Statistics are counted in parallel. */
+static inline void stat_count(_Atomic uint64_t *counter, uint64_t change)
+{
+	atomic_fetch_add_explicit(counter, change, memory_order_relaxed);
+}
+
+/*
+ * Release: a fault that remembers the table from an earlier life, and finds it LINKED again,
+ * sees the rest of its header.
+ */
+static inline void table_set_state(struct table *table, enum table_state state)
+{
+	atomic_store_explicit(&table->state, (uint8_t)state, memory_order_release);
 }
 
 static inline unsigned int role_level(uint32_t role)
@@ -91,11 +135,16 @@ static inline struct table *table_of(const struct mmu *mmu, pfn_t page)
 	return &mmu->tables[index];
 }
 
-/* Relaxed: under the lock; the CPU itself writes only accessed and dirty bits. */
+/* Acquire: pairs with the store that links a table; what it holds is seen. */
 static inline spte_t table_get(const struct mmu *mmu, const struct table *table, unsigned int index)
 {
 	return (spte_t){ atomic_load_explicit(&table_entries(mmu, table)[index],
-					      memory_order_relaxed) };
+					      memory_order_acquire) };
+}
+
+static inline unsigned int table_count(const struct table *table)
+{
+	return atomic_load_explicit(&table->count, memory_order_relaxed);
 }
 
 static inline hpa_t table_sptep(const struct mmu *mmu, const struct table *table,
@@ -138,12 +187,36 @@ struct table *table_alloc(struct mmu_held held, uint32_t role, gfn_t frame);
 void table_free(struct mmu_held held, struct table *table);
 void table_retire(struct mmu_held held, struct table *table);
 
+/* From `old` to `new` in one step, or -EAGAIN when another value is there by now. */
 int __must_check table_store(struct mmu_held held, struct table *table, unsigned int index,
-			     spte_t new);
+			     spte_t old, spte_t new);
+int __must_check table_fill(struct mmu_held held, struct table *table, const struct memslot *slot,
+			    gfn_t page);
+/* Claims an empty entry, so that what comes below it can be made; then one of the two. */
+bool __must_check table_claim(struct mmu_held held, struct table *table, unsigned int index);
+int __must_check table_store_claimed(struct mmu_held held, struct table *table, unsigned int index,
+				     spte_t new);
+void table_unclaim(struct mmu_held held, struct table *table, unsigned int index);
+
+/* zap.c: all with the lock held for writing. */
 int __must_check table_zap(struct mmu_held held, struct table *table, gfn_t start, gfn_t end);
 int __must_check table_zap_mmio(struct mmu_held held);
 bool table_reclaim(struct mmu_held held);
+int __must_check table_unlink_empty(struct mmu_held held, struct table *table);
+struct table *table_parent(const struct mmu *mmu, const struct table *table, unsigned int *index);
+
+/* split.c: the lock held for writing. */
+int __must_check table_split(struct mmu_held held, struct table *table, unsigned int index);
+int __must_check table_split_at(struct mmu_held held, struct table *table, gfn_t frame);
+int __must_check table_write_protect(struct mmu_held held, const struct memslot *slot, gfn_t frame);
+bool table_collapse(struct mmu_held held, unsigned int *budget);
+
+/* flush.c */
+void table_flush_later(struct mmu_held held, unsigned int view, gfn_t start, uint64_t count);
 void table_flush(struct mmu_held held);
+
+/* mmu.c */
+void *mmu_take_page(struct mmu_held held);
 
 /* The exception to the rule of one store: damage on purpose, for mm/inject.c alone. */
 void table_damage(struct mmu_held held, struct table *table, unsigned int index, spte_t value);

@@ -22,7 +22,7 @@ struct mmu_look mmu_look_begin(struct mmu *mmu)
 void mmu_look_end(struct mmu_look look)
 {
 	if (look.locked) {
-		mmu_unlock((struct mmu_held){ look.mmu });
+		mmu_unlock((struct mmu_held){ .mmu = look.mmu });
 	}
 }
 
@@ -43,7 +43,9 @@ void mmu_walk(struct mmu *mmu, unsigned int view, gpa_t address, struct mmu_walk
 	while (level > 0 && pool_contains(mmu->config.pool, hpa_to_ptr(page))) {
 		struct mmu_walk_step *step = &walk->steps[walk->count++];
 		hpa_t sptep = hpa(page.v + level_index(frame, level) * sizeof(spte_t));
-		spte_t spte = *(const volatile spte_t *)hpa_to_ptr(sptep);
+		/* Relaxed: the CPU and faults write to it meanwhile; any value will do. */
+		spte_t spte = { atomic_load_explicit((_Atomic uint64_t *)hpa_to_ptr(sptep),
+						     memory_order_relaxed) };
 
 		*step = (struct mmu_walk_step){
 			.level = level,
@@ -72,7 +74,7 @@ static unsigned int list_head(struct mmu *mmu, const struct memslot *slot, gfn_t
 	if (rmap_find(&mmu->rmap, slot, frame, level, &path) != RMAP_OK || !path.head) {
 		return count;
 	}
-	while (rmap_next(&mmu->rmap, *path.head, &cursor, &sptep)) {
+	while (rmap_next(&mmu->rmap, rmap_word_get(path.head), &cursor, &sptep)) {
 		if (count < max) {
 			const void *entry = hpa_to_ptr(hpa(align_down(sptep.v, sizeof(spte_t))));
 			bool readable = pool_contains(mmu->config.pool, entry);
@@ -94,7 +96,7 @@ unsigned int mmu_rmap_list(struct mmu *mmu, gfn_t frame, struct mmu_rmap_entry *
 {
 	struct mmu_look look = mmu_look_begin(mmu);
 	const struct memslots *slots = atomic_load_explicit(&mmu->slots, memory_order_acquire);
-	const struct memslot *slot = memslot_find(slots, frame, &mmu->slot_hint);
+	const struct memslot *slot = memslot_search(slots, frame);
 	unsigned int count = 0;
 
 	for (unsigned int level = 1; slot && level <= SPTE_LEAF_LEVELS; level++) {
@@ -108,8 +110,15 @@ unsigned int mmu_rmap_list(struct mmu *mmu, gfn_t frame, struct mmu_rmap_entry *
 void mmu_get_stats(struct mmu *mmu, struct mmu_stats *stats)
 {
 	struct mmu_look look = mmu_look_begin(mmu);
+	_Atomic uint64_t *from = (_Atomic uint64_t *)&mmu->stats;
+	_Atomic uint64_t *to = (_Atomic uint64_t *)stats;
 
-	*stats = mmu->stats;
+	static_assert(sizeof(*stats) % sizeof(*to) == 0, "nothing but counters");
+	/* Relaxed: faults of other CPUs count on; each counter is one of its own time. */
+	for (size_t i = 0; i < sizeof(*stats) / sizeof(*to); i++) {
+		atomic_store_explicit(&to[i], atomic_load_explicit(&from[i], memory_order_relaxed),
+				      memory_order_relaxed);
+	}
 	stats->rmap_entries = mmu->rmap.entry_count;
 	stats->rmap_chains = mmu->rmap.line_count;
 	mmu_look_end(look);

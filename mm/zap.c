@@ -28,14 +28,14 @@ static int zap_child(struct mmu_held held, struct table *table, unsigned int ind
 	if (error) {
 		return error;
 	}
-	if (PARTITION_BUG_ON(bug, child->count != table_count_entries(held.mmu, child), RULE_I5,
-			     .view = role_view(child->role), .level = role_level(child->role),
-			     .has_gfn = true, .gfn = child->gfn.v, .spte = spte.v,
-			     .sptep = table_sptep(held.mmu, table, index).v,
+	if (PARTITION_BUG_ON(bug, table_count(child) != table_count_entries(held.mmu, child),
+			     RULE_I5, .view = role_view(child->role),
+			     .level = role_level(child->role), .has_gfn = true, .gfn = child->gfn.v,
+			     .spte = spte.v, .sptep = table_sptep(held.mmu, table, index).v,
 			     .text = "a table's count and its entries differ")) {
 		return -EIO;
 	}
-	return child->count == 0 ? table_store(held, table, index, (spte_t){ 0 }) : 0;
+	return table_count(child) == 0 ? table_store(held, table, index, spte, (spte_t){ 0 }) : 0;
 }
 
 /*
@@ -57,7 +57,7 @@ int table_zap(struct mmu_held held, struct table *table, gfn_t start, gfn_t end)
 		if (spte_is_table(spte, level)) {
 			error = zap_child(held, table, i, spte, start, end);
 		} else if (!spte_is_empty(spte)) {
-			error = table_store(held, table, i, (spte_t){ 0 });
+			error = table_store(held, table, i, spte, (spte_t){ 0 });
 		}
 		if (error) {
 			return error;
@@ -67,17 +67,16 @@ int table_zap(struct mmu_held held, struct table *table, gfn_t start, gfn_t end)
 }
 
 /* The table that holds a linked table's SPTE, and its index; NULL for a root or damage. */
-static struct table *table_parent(const struct mmu *mmu, const struct table *table,
-				  unsigned int *index)
+struct table *table_parent(const struct mmu *mmu, const struct table *table, unsigned int *index)
 {
 	*index = (unsigned int)((table->parent.v % PAGE_SIZE) / sizeof(spte_t));
 	return table_of(mmu, hpa_to_pfn(table->parent));
 }
 
 /* Unlinks `table`, then its parents, as far as they are empty; not the root. */
-static int unlink_empty(struct mmu_held held, struct table *table)
+int table_unlink_empty(struct mmu_held held, struct table *table)
 {
-	while (table->count == 0 && role_level(table->role) < SPTE_LEVELS) {
+	while (table_count(table) == 0 && role_level(table->role) < SPTE_LEVELS) {
 		unsigned int index;
 		struct table *parent = table_parent(held.mmu, table, &index);
 		int error;
@@ -89,7 +88,8 @@ static int unlink_empty(struct mmu_held held, struct table *table)
 					  .text = "a table's parent is not a table above it")) {
 			return -EIO;
 		}
-		error = table_store(held, parent, index, (spte_t){ 0 });
+		error = table_store(held, parent, index, table_get(held.mmu, parent, index),
+				    (spte_t){ 0 });
 		if (error) {
 			return error;
 		}
@@ -114,10 +114,10 @@ int table_zap_mmio(struct mmu_held held)
 			spte_t spte = table_get(mmu, table, i);
 
 			if (!spte_is_empty(spte) && !spte_is_present(spte)) {
-				error = table_store(held, table, i, (spte_t){ 0 });
+				error = table_store(held, table, i, spte, (spte_t){ 0 });
 			}
 		}
-		error = error ? error : unlink_empty(held, table);
+		error = error ? error : table_unlink_empty(held, table);
 		if (error) {
 			return error;
 		}
@@ -154,7 +154,7 @@ static bool is_victim(struct mmu_held held, struct table *table, unsigned int pa
 	 * No flush: a CPU that still has the link cached makes the table look colder, no more.
 	 * A broken rule ends the shrinker's work at its next step.
 	 */
-	return table_store(held, parent, index, (spte_t){ link.v & ~accessed }) != 0;
+	return table_store(held, parent, index, link, (spte_t){ link.v & ~accessed }) != 0;
 }
 
 /*
@@ -175,10 +175,10 @@ bool table_reclaim(struct mmu_held held)
 				continue;
 			}
 			if (table_zap(held, table, gfn(0), gfn(level_frames(SPTE_LEVELS + 1))) ||
-			    unlink_empty(held, table)) {
+			    table_unlink_empty(held, table)) {
 				return false;
 			}
-			mmu->stats.reclaimed++;
+			stat_count(&mmu->stats.reclaimed, 1);
 			table_flush(held);
 			return true;
 		}

@@ -25,6 +25,7 @@ const char *exit_kind_name(enum exit_kind kind)
 		[EXIT_INVALIDATE_CACHE] = "invalidate-cache",
 		[EXIT_PAUSE] = "pause",
 		[EXIT_FORBIDDEN] = "forbidden",
+		[EXIT_VMFUNC] = "vmfunc",
 		[EXIT_PRIVILEGED] = "privileged",
 		[EXIT_EXCEPTION] = "exception",
 		[EXIT_NESTED_FAULT] = "nested-fault",

@@ -26,6 +26,7 @@ enum exit_kind {
 	EXIT_INVALIDATE_CACHE, /* INVD or WBINVD */
 	EXIT_PAUSE,
 	EXIT_FORBIDDEN,	   /* an instruction that the CPUID policy hides: #UD */
+	EXIT_VMFUNC,	   /* EAX, ECX in the registers: no such function or view */
 	EXIT_PRIVILEGED,   /* an instruction that is refused with #GP(0): RDPMC */
 	EXIT_EXCEPTION,	   /* .exception: intercepted, to be handed back to the guest */
 	EXIT_NESTED_FAULT, /* .fault: EPT violation, NPF */

@@ -19,6 +19,8 @@ struct virt_caps {
 	bool nested_execute_only;
 	bool nested_large_1g;
 	bool nested_accessed_dirty;
+	bool vmfunc_eptp;	 /* the guest can switch views itself: set_view_list is there */
+	bool pml;		 /* page-modification logging */
 	bool deadline_timer;	 /* set_deadline works (VMX-preemption timer) */
 	bool instruction_length; /* VMX always; SVM: NRIPS */
 	bool tagged_tlb;	 /* VPID; more than one ASID */
@@ -28,7 +30,10 @@ struct virt_caps {
 #define VIRT_NO_OFFER (-1)
 
 /* Per-vCPU memory that the owner gives the backend: whole zeroed pages from its pool. */
-#define VIRT_VCPU_PAGES 2 /* VMX: VMCS, and one spare; SVM: VMCB, and the host's save page */
+#define VIRT_VCPU_PAGES 2 /* VMX: VMCS, EPTP list; SVM: VMCB, the host's save page */
+
+/* Roots that set_view_list takes: what a page of EPTPs holds. */
+#define VIRT_VIEWS_MAX 512
 
 /* Bitmaps shared by the vCPUs of one partition, from its pool; filled by partition_init. */
 #define VIRT_PARTITION_PAGES 5 /* I/O bitmap: 3 pages contiguous; MSR bitmap: 2 contiguous */
@@ -51,7 +56,7 @@ struct virt_vcpu {
 	bool launched;	      /* VMX: VMRESUME instead of VMLAUNCH */
 	bool flush;	      /* set by anybody who needs it: flush before the next entry */
 	bool nmi_pending;     /* set to have an NMI injected */
-	uint64_t nested_root; /* EPTP or nCR3 as hardware has it (set_root) */
+	uint64_t nested_root; /* EPTP or nCR3 as set last; VMFUNC may have changed it (get_root) */
 	uint64_t cr2;	      /* VMX: while not loaded */
 	uint64_t dr[4];	      /* DR0-3 while not loaded */
 	uint64_t dr6;	      /* while not loaded (VMX) */
@@ -62,7 +67,7 @@ struct virt_vcpu {
 	uint64_t reinject_error;
 	/* VMX: while not loaded */
 	uint64_t msr_kernel_gs_base, msr_star, msr_lstar, msr_cstar, msr_sfmask;
-	uint64_t scratch[4]; /* backend's own */
+	uint64_t scratch[5]; /* backend's own */
 };
 
 /* What paging and mode the guest is in: enough to walk its tables and to decode. */
@@ -142,8 +147,23 @@ struct virt_ops {
 	/* Kept in hardware by VMX and SVM alike: the guest's IA32_PAT. */
 	void (*set_pat)(struct virt_vcpu *vcpu, uint64_t pat);
 
-	/* EPTP or nCR3 for the root table at `root`; takes effect at the next entry. */
+	/*
+	 * EPTP or nCR3 for the root table at `root`; takes effect at the next entry, which uses
+	 * nothing that was cached of this table before.
+	 */
 	void (*set_root)(struct virt_vcpu *vcpu, hpa_t root);
+
+	/* The root that the guest is in: that of set_root, or where VMFUNC took it since. */
+	hpa_t (*get_root)(struct virt_vcpu *vcpu);
+
+	/*
+	 * The roots among which the guest can switch by VMFUNC leaf 0 (EPTP switching), by index,
+	 * at any privilege level; replaces the list before. 0 in it, or an index beyond it:
+	 * EXIT_VMFUNC. `count` 0: no VMFUNC at all (#UD). The root that the guest is in stays:
+	 * one that is to go away has to be changed by set_root. All of them are flushed together
+	 * (virt_vcpu.flush). Only with virt_caps.vmfunc_eptp.
+	 */
+	void (*set_view_list)(struct virt_vcpu *vcpu, const hpa_t *roots, unsigned int count);
 
 	/* Guest TSC = host TSC + offset, from the next entry on. */
 	void (*set_tsc_offset)(struct virt_vcpu *vcpu, uint64_t offset);
@@ -151,8 +171,14 @@ struct virt_ops {
 	/* EXIT_TIMER at or soon after this host TSC; UINT64_MAX: never. Only with the cap. */
 	void (*set_deadline)(struct virt_vcpu *vcpu, uint64_t tsc);
 
-	/* Drops every translation of `asid` (and of the nested root) on this CPU, now. */
+	/*
+	 * Drops every translation of `asid`, and through the nested root (as in virt_vcpu; 0: all
+	 * that there are), on this CPU: none is used by a guest any more.
+	 */
 	void (*flush_asid)(uint32_t asid, uint64_t nested_root);
+
+	/* The same for all translations through the root table at `root`, whatever the ASID. */
+	void (*flush_root)(hpa_t root);
 };
 
 extern const struct virt_ops vmx_ops;

@@ -2,6 +2,7 @@
 /* Commands about the nested-page MMU: look, audit, and break on purpose. */
 #include "arch/x86/host_map.h"
 #include "arch/x86/tsc.h"
+#include "hv/background.h"
 #include "hv/shell/shell.h"
 #include "lib/log.h"
 #include "lib/string.h"
@@ -28,7 +29,30 @@ static const struct stat_row rows[] = {
 	{ "tables", offsetof(struct mmu_stats, tables) },
 	{ "rmap_entries", offsetof(struct mmu_stats, rmap_entries) },
 	{ "rmap_chains", offsetof(struct mmu_stats, rmap_chains) },
+	{ "reclaimed", offsetof(struct mmu_stats, reclaimed) },
+	{ "splits", offsetof(struct mmu_stats, splits) },
+	{ "collapses", offsetof(struct mmu_stats, collapses) },
+	{ "dirtied", offsetof(struct mmu_stats, dirtied) },
 };
+
+/* How far the audit in the background is. */
+static void stat_audit(const struct shell_args *args, const struct partition_entry *entry)
+{
+	const struct mmu_audit_cursor *cursor = background_cursor(entry);
+
+	if (args->json) {
+		json_number("audit_passes", cursor->passes);
+		json_number("audit_entries", cursor->entries);
+		json_string("audit_phase", mmu_audit_phase(cursor));
+		json_number("audit_place", cursor->place);
+		return;
+	}
+	shell_print("%-16s %12llu\n%-16s %12llu\n", "audit_passes",
+		    (unsigned long long)cursor->passes, "audit_entries",
+		    (unsigned long long)cursor->entries);
+	shell_print("%-16s %12llu of %s\n", "audit_place", (unsigned long long)cursor->place,
+		    mmu_audit_phase(cursor));
+}
 
 static void stat(const struct shell_args *args, struct partition_entry *entry, uint64_t unused)
 {
@@ -49,6 +73,7 @@ static void stat(const struct shell_args *args, struct partition_entry *entry, u
 			shell_print("%-16s %12llu\n", rows[i].name, (unsigned long long)value);
 		}
 	}
+	stat_audit(args, entry);
 	if (args->json) {
 		json_close('}');
 		json_end();

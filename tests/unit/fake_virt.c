@@ -154,18 +154,24 @@ static void bug_report(struct bug_state *state, const struct bug_record *record,
 	fail_msg("the partition is bugged: %s", rule_name(record->site->rule));
 }
 
-static void flush(void *context)
+static void flush(void *context, const struct mmu_flush *what)
+{
+	(void)context;
+	(void)what;
+}
+
+static void kick(void *context)
 {
 	(void)context;
 }
 
 static const struct bug_ops bug_ops = { bug_cpu, bug_now, bug_report };
-static const struct mmu_ops mmu_ops = { flush };
+static const struct mmu_ops mmu_ops = { flush, kick };
 
 static void give(uint64_t start, uint64_t end)
 {
-	struct frame_info ours = { OWNER, FRAME_PRIVATE };
-	struct frame_info free_frame = { OWNER_MACHINE, FRAME_HYPERVISOR };
+	struct frame_info ours = { .owner = OWNER, .state = FRAME_PRIVATE };
+	struct frame_info free_frame = { .owner = OWNER_MACHINE, .state = FRAME_HYPERVISOR };
 
 	for (uint64_t at = start; at < end; at += PAGE_SIZE) {
 		assert_true(frame_change(hpa_to_pfn(hpa(at)), free_frame, ours));
@@ -222,6 +228,8 @@ int fake_start(void **state)
 	start_mmu(partition);
 	machine.vcpu = &partition->vcpus[0];
 	machine.vcpu->partition = partition;
+	assert_int_equal(mmu_vcpu_init(&machine.vcpu->mmu, &partition->mmu), 0);
+	assert_true(mmu_vcpu_root(&machine.vcpu->mmu).v != 0);
 	machine.vcpu->fetch.page = FETCH_CACHE_EMPTY;
 	partition->vcpu_count = 1;
 	machine.tsc_hz = FAKE_TSC_HZ;
@@ -299,7 +307,9 @@ void fake_slot_add(unsigned int id, uint64_t address, uint64_t pages)
 
 void fake_slot_remove(unsigned int id)
 {
-	assert_int_equal(mmu_slot_delete(&machine.partition.mmu, id), 0);
+	struct error_text error;
+
+	assert_int_equal(mmu_slot_delete(&machine.partition.mmu, id, &error), 0);
 }
 
 void *fake_slot_memory(unsigned int id)

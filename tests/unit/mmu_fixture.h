@@ -32,7 +32,10 @@ struct fixture {
 	struct pool pool;
 	struct bug_state bug;
 	struct mmu mmu;
+	struct mmu_vcpu vcpu; /* the one that faults, unless a test has more */
 	unsigned int flush_count;
+	unsigned int kick_count;
+	struct mmu_flush last_flush;
 	unsigned int report_count;
 	unsigned int warn_count;
 };
@@ -58,20 +61,28 @@ static inline void fixture_report(struct bug_state *state, const struct bug_reco
 	fixture->warn_count += warn;
 }
 
-static inline void fixture_flush(void *context)
+static inline void fixture_flush(void *context, const struct mmu_flush *what)
 {
-	((struct fixture *)context)->flush_count++;
+	struct fixture *fixture = context;
+
+	fixture->flush_count++;
+	fixture->last_flush = *what;
+}
+
+static inline void fixture_kick(void *context)
+{
+	((struct fixture *)context)->kick_count++;
 }
 
 static const struct bug_ops fixture_bug_ops = { fixture_cpu, fixture_now, fixture_report };
-static const struct mmu_ops fixture_mmu_ops = { fixture_flush };
+static const struct mmu_ops fixture_mmu_ops = { fixture_flush, fixture_kick };
 
 /* Gives [start, start + count) to `owner` as guest memory. */
 static inline void fixture_give(uint64_t start, uint64_t count, owner_t owner)
 {
 	for (uint64_t i = 0; i < count; i++) {
-		struct frame_info ours = { owner, FRAME_PRIVATE };
-		struct frame_info machine = { OWNER_MACHINE, FRAME_HYPERVISOR };
+		struct frame_info ours = { .owner = owner, .state = FRAME_PRIVATE };
+		struct frame_info machine = { .owner = OWNER_MACHINE, .state = FRAME_HYPERVISOR };
 
 		assert_true(frame_change(pfn(start + i), machine, ours));
 	}
@@ -108,7 +119,10 @@ static inline int fixture_try(struct fixture *fixture, const struct fixture_opti
 		  options->pool_pages ? options->pool_pages : FIXTURE_POOL_PAGES);
 	fixture->pool.fail_at = options->fail_at;
 	bug_state_init(&fixture->bug, &fixture_bug_ops);
-	return mmu_init(&fixture->mmu, &config);
+	if (mmu_init(&fixture->mmu, &config)) {
+		return -ENOMEM;
+	}
+	return mmu_vcpu_init(&fixture->vcpu, &fixture->mmu);
 }
 
 static inline void fixture_start(struct fixture *fixture, const struct spte_format *format)
@@ -151,10 +165,57 @@ static inline int fixture_slot(struct fixture *fixture, unsigned int id, uint64_
 	return mmu_slot_create(&fixture->mmu, &config, &error);
 }
 
+/* A fault of one vCPU in the view that it is in, as the hypervisor's loop does it. */
+static inline enum mmu_result fixture_fault_of(struct mmu_vcpu *vcpu, uint64_t frame,
+					       unsigned int access)
+{
+	enum mmu_result result;
+
+	if (mmu_vcpu_is_stale(vcpu)) {
+		(void)mmu_vcpu_root(vcpu);
+	}
+	mmu_read_begin(vcpu);
+	result = mmu_fault(vcpu, gfn_to_gpa(gfn(frame)), access);
+	mmu_read_end(vcpu);
+	return result;
+}
+
 static inline enum mmu_result fixture_fault(struct fixture *fixture, uint64_t frame,
 					    unsigned int access)
 {
-	return mmu_fault(&fixture->mmu, 0, gfn_to_gpa(gfn(frame)), access);
+	return fixture_fault_of(&fixture->vcpu, frame, access);
+}
+
+/* A fault in a view, which is made if it does not exist. */
+static inline enum mmu_result fixture_fault_in(struct fixture *fixture, unsigned int view,
+					       uint64_t frame, unsigned int access)
+{
+	struct error_text error;
+	int status = mmu_view_create(&fixture->mmu, view, &error);
+
+	assert_true(status == 0 || status == -EEXIST || status == -EIO);
+	(void)!mmu_view_switch(&fixture->vcpu, view);
+	return fixture_fault(fixture, frame, access);
+}
+
+static inline enum mmu_result fixture_malformed(struct fixture *fixture, uint64_t frame)
+{
+	enum mmu_result result;
+
+	if (mmu_vcpu_is_stale(&fixture->vcpu)) {
+		(void)mmu_vcpu_root(&fixture->vcpu);
+	}
+	mmu_read_begin(&fixture->vcpu);
+	result = mmu_fault_malformed(&fixture->vcpu, gfn_to_gpa(gfn(frame)));
+	mmu_read_end(&fixture->vcpu);
+	return result;
+}
+
+static inline int fixture_delete(struct fixture *fixture, unsigned int id)
+{
+	struct error_text error;
+
+	return mmu_slot_delete(&fixture->mmu, id, &error);
 }
 
 /* The last entry on the way to a gfn. */

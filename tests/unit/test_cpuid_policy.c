@@ -4,11 +4,9 @@
  * and on one with a single one missing. The masks are written out here a second time, as
  * numbers, so that a feature that gets shown by mistake shows up.
  */
-/* sources: hv/exit.c hv/cpuid_policy.c hv/fetch.c hv/guest_memory.c hv/decoder.c */
-/* sources: hv/decoder_meaning.c hv/decoder_tables.c mm/mmu.c mm/fault.c mm/table.c mm/zap.c */
-/* sources: mm/root.c mm/rmap.c mm/memslot.c mm/walk.c mm/npt_format.c mm/ept_format.c */
-/* sources: mm/pool.c mm/frames.c lib/bug.c lib/status.c lib/printf.c lib/string_util.c */
-/* sources: tests/unit/harness.c tests/unit/fake_virt.c */
+/* sources: mm/[a-z]*.c hv/exit.c hv/cpuid_policy.c hv/fetch.c hv/guest_memory.c hv/decoder.c */
+/* sources: hv/decoder_meaning.c hv/decoder_tables.c lib/bug.c lib/status.c lib/printf.c */
+/* sources: lib/string_util.c tests/unit/harness.c tests/unit/fake_virt.c */
 #include "hv/cpuid_policy.h"
 
 #include "arch/x86/cpuid.h"

@@ -4,11 +4,9 @@
  * goes through, by SDM "Control Registers", "MOV to Control Registers" and "XSETBV"; the
  * PDPTEs of PAE paging; LMSW and CLTS from the bytes of the instruction.
  */
-/* sources: hv/exit.c hv/cr.c hv/fetch.c hv/guest_memory.c hv/decoder.c hv/decoder_meaning.c */
-/* sources: hv/decoder_tables.c mm/mmu.c mm/fault.c mm/table.c mm/zap.c mm/root.c mm/rmap.c */
-/* sources: mm/memslot.c mm/walk.c mm/npt_format.c mm/ept_format.c mm/pool.c mm/frames.c */
-/* sources: lib/bug.c lib/status.c lib/printf.c lib/string_util.c */
-/* sources: tests/unit/harness.c tests/unit/fake_virt.c */
+/* sources: mm/[a-z]*.c hv/exit.c hv/cr.c hv/fetch.c hv/guest_memory.c hv/decoder.c */
+/* sources: hv/decoder_meaning.c hv/decoder_tables.c lib/bug.c lib/status.c lib/printf.c */
+/* sources: lib/string_util.c tests/unit/harness.c tests/unit/fake_virt.c */
 #include "hv/cpuid_policy.h"
 #include "tests/unit/fake_virt.h"
 

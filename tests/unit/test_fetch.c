@@ -4,10 +4,8 @@
  * anything that led to it has changed, so each test fetches, changes one thing, and fetches
  * again. HLT is one byte, CPUID two: their lengths tell which page was read.
  */
-/* sources: hv/exit.c hv/fetch.c hv/guest_memory.c hv/decoder.c hv/decoder_meaning.c */
-/* sources: hv/decoder_tables.c mm/mmu.c mm/fault.c mm/table.c mm/zap.c mm/root.c mm/rmap.c */
-/* sources: mm/memslot.c mm/walk.c mm/npt_format.c mm/ept_format.c mm/pool.c mm/frames.c */
-/* sources: lib/bug.c lib/status.c lib/printf.c lib/string_util.c */
+/* sources: mm/[a-z]*.c hv/exit.c hv/fetch.c hv/guest_memory.c hv/decoder.c hv/decoder_meaning.c */
+/* sources: hv/decoder_tables.c lib/bug.c lib/status.c lib/printf.c lib/string_util.c */
 /* sources: tests/unit/harness.c tests/unit/fake_virt.c */
 #include "hv/fetch.h"
 #include "tests/unit/fake_virt.h"

@@ -5,11 +5,10 @@
  * Both see the operands at the same linear addresses, so nothing needs to be translated
  * between them.
  */
-/* sources: hv/exit.c hv/mmio.c hv/fetch.c hv/guest_memory.c hv/decoder.c hv/decoder_meaning.c */
-/* sources: hv/decoder_tables.c hv/vdev/bus.c mm/mmu.c mm/fault.c mm/table.c mm/zap.c mm/root.c */
-/* sources: mm/rmap.c mm/memslot.c mm/walk.c mm/npt_format.c mm/ept_format.c mm/pool.c */
-/* sources: mm/frames.c lib/bug.c lib/status.c lib/printf.c lib/string_util.c lib/mul_div.c */
-/* sources: tests/unit/harness.c tests/unit/fake_virt.c */
+/* sources: mm/[a-z]*.c hv/exit.c hv/mmio.c hv/fetch.c hv/guest_memory.c hv/decoder.c */
+/* sources: hv/decoder_meaning.c hv/decoder_tables.c hv/vdev/bus.c lib/bug.c lib/status.c */
+/* sources: lib/printf.c lib/string_util.c lib/mul_div.c tests/unit/harness.c */
+/* sources: tests/unit/fake_virt.c */
 #include "tests/unit/fake_virt.h"
 #include "tests/unit/native.h"
 

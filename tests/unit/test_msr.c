@@ -3,13 +3,11 @@
  * RDMSR and WRMSR: which numbers exist at all (a list of its own here, everything else is
  * #GP), what they take, and the clocks behind three of them. The vLAPIC is the real one.
  */
-/* sources: hv/exit.c hv/msr.c hv/mtrr.c hv/cr.c hv/pvclock.c hv/fetch.c hv/guest_memory.c */
-/* sources: hv/decoder.c hv/decoder_meaning.c hv/decoder_tables.c hv/vdev/vlapic.c */
-/* sources: hv/vdev/vlapic_registers.c hv/vdev/vlapic_timer.c hv/vdev/vlapic_msr.c mm/mmu.c */
-/* sources: mm/fault.c mm/table.c mm/zap.c mm/root.c mm/rmap.c mm/memslot.c mm/walk.c */
-/* sources: mm/npt_format.c mm/ept_format.c mm/pool.c mm/frames.c lib/bug.c lib/status.c */
-/* sources: lib/printf.c lib/string_util.c lib/mul_div.c */
-/* sources: tests/unit/harness.c tests/unit/fake_virt.c */
+/* sources: mm/[a-z]*.c hv/exit.c hv/msr.c hv/mtrr.c hv/cr.c hv/pvclock.c hv/fetch.c */
+/* sources: hv/guest_memory.c hv/decoder.c hv/decoder_meaning.c hv/decoder_tables.c */
+/* sources: hv/vdev/vlapic.c hv/vdev/vlapic_registers.c hv/vdev/vlapic_timer.c */
+/* sources: hv/vdev/vlapic_msr.c lib/bug.c lib/status.c lib/printf.c lib/string_util.c */
+/* sources: lib/mul_div.c tests/unit/harness.c tests/unit/fake_virt.c */
 #include "hv/mtrr.h"
 
 #include "hv/cpuid_policy.h"

@@ -3,11 +3,10 @@
  * IN, OUT, INS and OUTS on a bus with one device that counts upwards when it is read and
  * remembers what it is sent.
  */
-/* sources: hv/exit.c hv/port_io.c hv/fetch.c hv/guest_memory.c hv/decoder.c */
-/* sources: hv/decoder_meaning.c hv/decoder_tables.c hv/vdev/bus.c mm/mmu.c mm/fault.c */
-/* sources: mm/table.c mm/zap.c mm/root.c mm/rmap.c mm/memslot.c mm/walk.c mm/npt_format.c */
-/* sources: mm/ept_format.c mm/pool.c mm/frames.c lib/bug.c lib/status.c lib/printf.c */
-/* sources: lib/string_util.c lib/mul_div.c tests/unit/harness.c tests/unit/fake_virt.c */
+/* sources: mm/[a-z]*.c hv/exit.c hv/port_io.c hv/fetch.c hv/guest_memory.c hv/decoder.c */
+/* sources: hv/decoder_meaning.c hv/decoder_tables.c hv/vdev/bus.c lib/bug.c lib/status.c */
+/* sources: lib/printf.c lib/string_util.c lib/mul_div.c tests/unit/harness.c */
+/* sources: tests/unit/fake_virt.c */
 #include "tests/unit/fake_virt.h"
 
 #define PORT 0x3f0

@@ -3,7 +3,7 @@
  * Reverse map by itself: heads, chains, lazily made storage, the violations of a removal,
  * memory failing at each allocation, damage that must not be followed.
  */
-/* sources: mm/rmap.c mm/pool.c */
+/* sources: mm/rmap.c mm/cache.c mm/pool.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "lib/string.h"
+#include "mm/cache.h"
 #include "mm/rmap.h"
 
 #define PAGES 64
@@ -20,6 +21,8 @@
 static uint8_t *memory;
 static struct pool pool;
 static struct rmap rmap;
+static struct mmu_cache cache;
+static size_t at_start; /* pages in use: one, cut up into chain lines */
 /* Two tree levels for 4 KiB (0x10000 heads), one for 2 MiB. */
 static const struct memslot slot = { .gfn = { 0x12345 }, .page_count = 0x10000, .id = 6 };
 
@@ -29,8 +32,12 @@ static int start(void **state)
 	memory = aligned_alloc(PAGE_SIZE, PAGES * PAGE_SIZE);
 	memset(memory, 0, PAGES * PAGE_SIZE);
 	pool_init(&pool, memory, PAGES);
+	rmap = (struct rmap){ 0 };
 	rmap_init(&rmap, &pool);
+	cache = (struct mmu_cache){ .pool = &pool };
 	rmap_open(&rmap, &slot);
+	cache.line = rmap_line_take(&rmap);
+	at_start = pool.used_count;
 	return 0;
 }
 
@@ -44,9 +51,9 @@ static int end(void **state)
 static enum rmap_result add(uint64_t frame, unsigned int level, uint64_t sptep)
 {
 	struct rmap_path path;
-	enum rmap_result result = rmap_reserve(&rmap, &slot, gfn(frame), level, &path);
+	enum rmap_result result = rmap_reserve(&rmap, &cache, &slot, gfn(frame), level, &path);
 
-	return result == RMAP_OK ? rmap_add(&rmap, &path, hpa(sptep)) : result;
+	return result == RMAP_OK ? rmap_add(&rmap, &cache, &path, hpa(sptep)) : result;
 }
 
 static enum rmap_result drop(uint64_t frame, unsigned int level, uint64_t sptep)
@@ -57,7 +64,7 @@ static enum rmap_result drop(uint64_t frame, unsigned int level, uint64_t sptep)
 	return result == RMAP_OK ? rmap_remove(&rmap, &path, hpa(sptep)) : result;
 }
 
-static uint64_t *head_of(uint64_t frame, unsigned int level)
+static rmap_word_t *head_of(uint64_t frame, unsigned int level)
 {
 	struct rmap_path path;
 
@@ -69,7 +76,7 @@ static uint64_t *head_of(uint64_t frame, unsigned int level)
 static unsigned int count(uint64_t frame, unsigned int level, uint64_t sptep, unsigned int *all)
 {
 	struct rmap_cursor cursor = { 0 };
-	const uint64_t *head = head_of(frame, level);
+	rmap_word_t *head = head_of(frame, level);
 	unsigned int found = 0;
 	hpa_t entry;
 
@@ -86,23 +93,23 @@ static void test_one_entry_is_in_the_head(void **state)
 {
 	(void)state;
 	assert_null(head_of(0x12345, 1));
-	assert_int_equal(pool.used_count, 0);
+	assert_int_equal(pool.used_count, at_start);
 	assert_int_equal(add(0x12345, 1, 0x8000), RMAP_OK);
 	assert_int_equal(*head_of(0x12345, 1), 0x8000);
-	assert_int_equal(pool.used_count, 2);
+	assert_int_equal(pool.used_count, at_start + 2);
 	assert_int_equal(add(0x12346, 1, 0x8008), RMAP_OK);
-	assert_int_equal(pool.used_count, 2);
+	assert_int_equal(pool.used_count, at_start + 2);
 	assert_int_equal(add(0x12345 + 0xffff, 1, 0x8010), RMAP_OK);
-	assert_int_equal(pool.used_count, 3);
+	assert_int_equal(pool.used_count, at_start + 3);
 	assert_int_equal(add(0x12400, 2, 0x8018), RMAP_OK);
-	assert_int_equal(pool.used_count, 4);
+	assert_int_equal(pool.used_count, at_start + 4);
 	assert_int_equal(rmap.entry_count, 4);
 	assert_int_equal(drop(0x12345, 1, 0x8000), RMAP_OK);
 	assert_int_equal(drop(0x12346, 1, 0x8008), RMAP_OK);
-	assert_int_equal(pool.used_count, 3);
+	assert_int_equal(pool.used_count, at_start + 3);
 	assert_int_equal(drop(0x12400, 2, 0x8018), RMAP_OK);
 	assert_int_equal(drop(0x12345 + 0xffff, 1, 0x8010), RMAP_OK);
-	assert_int_equal(pool.used_count, 0);
+	assert_int_equal(pool.used_count, at_start);
 	assert_true(rmap_close(&rmap, slot.id));
 }
 
@@ -150,8 +157,8 @@ static void test_violations_are_told_apart(void **state)
 	assert_int_equal(drop(0x12345, 1, 0x10), RMAP_OTHER);
 	assert_int_equal(add(0x12345, 1, 0x10), RMAP_OK);
 	assert_int_equal(drop(0x12345, 1, 0x18), RMAP_MISSING);
-	assert_int_equal(rmap_reserve(&rmap, &slot, gfn(0x12345), 1, &path), RMAP_OK);
-	assert_int_equal(rmap_force(&rmap, &path, hpa(0x10)), RMAP_OK);
+	assert_int_equal(rmap_reserve(&rmap, &cache, &slot, gfn(0x12345), 1, &path), RMAP_OK);
+	assert_int_equal(rmap_force(&rmap, &cache, &path, hpa(0x10)), RMAP_OK);
 	assert_int_equal(drop(0x12345, 1, 0x10), RMAP_TWICE);
 	/* None of them changed anything. */
 	assert_int_equal(count(0x12345, 1, 0x10, &all), 2);
@@ -160,24 +167,73 @@ static void test_violations_are_told_apart(void **state)
 	assert_false(rmap_close(&rmap, slot.id));
 }
 
-/* Each allocation fails once: -ENOMEM, and not one page or word is different after it. */
-static void test_no_memory_changes_nothing(void **state)
+/*
+ * Each allocation fails once: no entry is there after it. Nodes that were made stay, for a
+ * fault beside this one may use them by then; they go with the slot.
+ */
+static void test_no_memory_adds_nothing(void **state)
 {
 	(void)state;
 	for (uint64_t n = 1; n <= 2; n++) {
-		size_t used = pool.used_count;
-
 		pool.fail_at = n;
 		assert_int_equal(add(0x15000, 1, 0x8), RMAP_NO_MEMORY);
-		assert_int_equal(pool.used_count, used);
 		assert_null(head_of(0x15000, 1));
-		assert_int_equal(rmap.tree[slot.id][0].root, 0);
+		assert_int_equal(rmap.entry_count, 0);
+		assert_int_equal(pool.used_count, at_start + n - 1);
+		assert_true(rmap_close(&rmap, slot.id));
+		assert_int_equal(pool.used_count, at_start);
+		rmap_open(&rmap, &slot);
 	}
 	assert_int_equal(add(0x15000, 1, 0x8), RMAP_OK);
+	/* No line: neither in the cache, nor a spare one, nor a page to cut up. */
+	while (cache.line) {
+		cache.line->next = NULL;
+		cache.line = rmap.spare;
+		rmap.spare = rmap.spare ? rmap.spare->next : NULL;
+	}
 	pool.fail_at = 1;
 	assert_int_equal(add(0x15000, 1, 0x10), RMAP_NO_MEMORY);
 	assert_int_equal(*head_of(0x15000, 1), 0x8);
+	assert_int_equal(rmap.entry_count, 1);
+	assert_int_equal(rmap.line_count, 0);
 	assert_int_equal(add(0x15000, 1, 0x10), RMAP_OK);
+}
+
+/* The cache: pages zeroed and in advance, what is left over goes back. */
+static void test_cache(void **state)
+{
+	void *page;
+
+	(void)state;
+	cache_fill(&cache, &rmap);
+	assert_true(cache_is_full(&cache));
+	assert_int_equal(pool.used_count, at_start + MMU_CACHE_PAGES);
+	pool.fail_at = 1;
+	assert_int_equal(add(0x15000, 1, 0x8), RMAP_OK);
+	assert_int_equal(add(0x15000, 1, 0x10), RMAP_OK);
+	assert_int_equal(pool.fail_at, 1);
+	assert_int_equal(cache.count, MMU_CACHE_PAGES - 2);
+	assert_null(cache.line);
+	pool.fail_at = 0;
+	page = cache_take_page(&cache);
+	cache_put_page(&cache, page);
+	assert_ptr_equal(cache_take_page(&cache), page);
+	cache_put_page(&cache, page);
+	cache_fill(&cache, &rmap);
+	assert_true(cache_is_full(&cache));
+	page = pool_alloc_page(&pool);
+	cache_put_page(&cache, page); /* no room: back to the pool */
+	assert_int_equal(cache.count, MMU_CACHE_PAGES);
+	assert_int_equal(pool.used_count, at_start + MMU_CACHE_PAGES + 2);
+	cache_empty(&cache, &rmap);
+	assert_int_equal(pool.used_count, at_start + 2);
+	assert_null(cache.line);
+	assert_false(cache_is_full(&cache));
+	/* As far as the pool goes. */
+	pool.fail_at = 4;
+	cache_fill(&cache, &rmap);
+	assert_int_equal(cache.count, 3);
+	assert_non_null(cache.line);
 }
 
 static void test_damage_is_not_followed(void **state)
@@ -191,7 +247,7 @@ static void test_damage_is_not_followed(void **state)
 	assert_int_equal(add(0x12345, 1, 0x8), RMAP_OK);
 	assert_int_equal(add(0x12345, 1, 0x10), RMAP_OK);
 	for (unsigned int i = 0; i < ARRAY_COUNT(wild); i++) {
-		uint64_t *head = head_of(0x12345, 1);
+		rmap_word_t *head = head_of(0x12345, 1);
 		uint64_t good = *head;
 
 		*head = wild[i] | RMAP_CHAIN;
@@ -244,7 +300,7 @@ static void test_hint_with_a_new_slot(void **state)
 	wider.page_count = 0x100000;
 	rmap_open(&rmap, &wider);
 	assert_int_equal(add(0x12345, 1, 0x8), RMAP_OK);
-	assert_int_equal(pool.used_count, 3);
+	assert_int_equal(pool.used_count, at_start + 3);
 }
 
 static void test_random_against_a_model(void **state)
@@ -296,7 +352,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_entry_is_in_the_head, start, end),
 		cmocka_unit_test_setup_teardown(test_chains_grow_and_shrink, start, end),
 		cmocka_unit_test_setup_teardown(test_violations_are_told_apart, start, end),
-		cmocka_unit_test_setup_teardown(test_no_memory_changes_nothing, start, end),
+		cmocka_unit_test_setup_teardown(test_no_memory_adds_nothing, start, end),
+		cmocka_unit_test_setup_teardown(test_cache, start, end),
 		cmocka_unit_test_setup_teardown(test_damage_is_not_followed, start, end),
 		cmocka_unit_test_setup_teardown(test_hint_is_forgotten, start, end),
 		cmocka_unit_test_setup_teardown(test_hint_with_a_new_slot, start, end),

@@ -146,6 +146,26 @@ static void test_check_refuses_exactly_the_reserved_bits(void **state)
 	}
 }
 
+/* A frozen entry is nothing to either CPU, and neither empty nor MMIO to us. */
+static void test_frozen(void **state)
+{
+	const spte_t frozen = { SPTE_FROZEN };
+
+	(void)state;
+	assert_true(spte_is_frozen(frozen));
+	assert_false(spte_is_empty(frozen) || spte_is_present(frozen));
+	assert_int_equal(frozen.v & 7, 0); /* EPT: no right; NPT: not present */
+	for (unsigned int f = 0; f < ARRAY_COUNT(formats); f++) {
+		spte_t mmio = formats[f]->make_mmio(gfn(0), 0, 0, MAXPHYADDR);
+
+		assert_false(formats[f]->is_present(frozen) || formats[f]->is_mmio(frozen));
+		assert_false(spte_is_frozen(mmio) || spte_is_frozen((spte_t){ 0 }));
+		for (unsigned int level = 1; level <= SPTE_LEVELS; level++) {
+			assert_false(spte_is_leaf(frozen, level) || spte_is_table(frozen, level));
+		}
+	}
+}
+
 static void test_malformed_values(void **state)
 {
 	struct spte_limits ept;
@@ -216,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_npt_values),
 		cmocka_unit_test(test_what_is_made_is_recognised),
 		cmocka_unit_test(test_check_refuses_exactly_the_reserved_bits),
+		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_malformed_values),
 		cmocka_unit_test(test_geometry),
 	};

@@ -283,6 +283,27 @@ static void test_tlb_control(void **state)
 	assert_int_equal(entered.control.tlb_control, VMCB_TLB_KEEP);
 }
 
+/* One ASID for all of a partition's roots: a switch, to and fro, drops what came by the other. */
+static void test_roots(void **state)
+{
+	(void)state;
+	run(exit_hlt);
+	for (unsigned int i = 0; i < 4; i++) {
+		svm_ops.set_root(&vcpu, hpa(0x5000 + i % 2 * 0x1000));
+		run(exit_hlt);
+		assert_int_equal(entered.control.n_cr3, 0x5000 + i % 2 * 0x1000);
+		assert_int_equal(svm_ops.get_root(&vcpu).v, entered.control.n_cr3);
+		assert_int_equal(entered.control.tlb_control, VMCB_TLB_FLUSH_ASID);
+		assert_false(entered.control.clean & VMCB_CLEAN_NP);
+		run(exit_hlt);
+		assert_int_equal(entered.control.tlb_control, VMCB_TLB_KEEP);
+	}
+	svm_ops.flush_root(hpa(0x5000));
+	run(exit_hlt);
+	assert_int_equal(entered.control.tlb_control, VMCB_TLB_FLUSH_ALL);
+	assert_null(svm_ops.set_view_list);
+}
+
 static void test_clean_bits(void **state)
 {
 	(void)state;
@@ -668,6 +689,7 @@ int main(void)
 		TEST(test_cr0_cache_bits_are_shadowed),
 		TEST(test_set_crs_flushes_only_for_translation),
 		TEST(test_tlb_control),
+		TEST(test_roots),
 		TEST(test_clean_bits),
 		TEST(test_offer),
 		TEST(test_interrupted_events_come_again),

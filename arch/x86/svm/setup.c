@@ -139,6 +139,13 @@ static void svm_flush_asid(uint32_t asid, uint64_t nested_root)
 	flush_all_pending[this_cpu()->id] = true;
 }
 
+/* See virt_ops.flush_root. No tag tells the translations of one root from those of others. */
+static void svm_flush_root(hpa_t root)
+{
+	(void)root;
+	flush_all_pending[this_cpu()->id] = true;
+}
+
 /* True, once, when the whole TLB of this CPU is to be dropped. */
 bool svm_take_flush_all(void)
 {
@@ -149,7 +156,10 @@ bool svm_take_flush_all(void)
 	return taken;
 }
 
-/* No set_deadline: SVM has no timer of its own (virt_caps.deadline_timer is false). */
+/*
+ * No set_deadline and no set_view_list: SVM has no timer of its own, and no VMFUNC (of
+ * virt_caps, deadline_timer and vmfunc_eptp are false).
+ */
 const struct virt_ops svm_ops = {
 	.name = "SVM",
 	.cpu_probe = svm_cpu_probe,
@@ -174,6 +184,8 @@ const struct virt_ops svm_ops = {
 	.set_state = svm_set_state,
 	.set_pat = svm_set_pat,
 	.set_root = svm_set_root,
+	.get_root = svm_get_root,
 	.set_tsc_offset = svm_set_tsc_offset,
 	.flush_asid = svm_flush_asid,
+	.flush_root = svm_flush_root,
 };

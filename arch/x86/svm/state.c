@@ -286,7 +286,10 @@ void svm_set_pat(struct virt_vcpu *vcpu, uint64_t pat)
 	svm_dirty(vmcb, VMCB_CLEAN_NP);
 }
 
-/* See virt_ops.set_root. The nested walk is always four levels deep: nCR3 is the address. */
+/*
+ * See virt_ops.set_root. The nested walk is always four levels deep: nCR3 is the address.
+ * Translations are tagged with the ASID alone, which stays the same: they must all go.
+ */
 void svm_set_root(struct virt_vcpu *vcpu, hpa_t root)
 {
 	struct vmcb *vmcb = svm_vmcb(vcpu);
@@ -295,6 +298,12 @@ void svm_set_root(struct virt_vcpu *vcpu, hpa_t root)
 	vmcb->control.n_cr3 = root.v;
 	svm_dirty(vmcb, VMCB_CLEAN_NP);
 	vcpu->flush = true;
+}
+
+/* See virt_ops.get_root. */
+hpa_t svm_get_root(struct virt_vcpu *vcpu)
+{
+	return hpa(svm_vmcb(vcpu)->control.n_cr3);
 }
 
 void svm_set_tsc_offset(struct virt_vcpu *vcpu, uint64_t offset)

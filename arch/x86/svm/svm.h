@@ -86,6 +86,7 @@ void svm_get_state(struct virt_vcpu *vcpu, struct vcpu_state *state);
 void svm_set_state(struct virt_vcpu *vcpu, const struct vcpu_state *state);
 void svm_set_pat(struct virt_vcpu *vcpu, uint64_t pat);
 void svm_set_root(struct virt_vcpu *vcpu, hpa_t root);
+hpa_t svm_get_root(struct virt_vcpu *vcpu);
 void svm_set_tsc_offset(struct virt_vcpu *vcpu, uint64_t offset);
 
 #endif

@@ -214,7 +214,7 @@ static const struct decoder decoders[] = {
 	[REASON_INVVPID] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 	[REASON_WBINVD] = { INSTRUCTION, EXIT_INVALIDATE_CACHE, NULL },
 	[REASON_XSETBV] = { INSTRUCTION, EXIT_XSETBV, NULL },
-	[REASON_VMFUNC] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
+	[REASON_VMFUNC] = { INSTRUCTION, EXIT_VMFUNC, NULL },
 	[REASON_ENCLS] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 	[REASON_ENCLV] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 };
@@ -298,7 +298,7 @@ void vmx_enter(struct virt_vcpu *vcpu, struct exit *exit)
 		if (vcpu->flush) {
 			/* First the mark: who sets it from now on wants another flush. */
 			vcpu->flush = false;
-			vmx_flush_asid(vcpu->asid, vcpu->nested_root);
+			vmx_flush_vcpu(vcpu);
 		}
 		exit->offer_taken = vmx_choose_event(vcpu);
 	}

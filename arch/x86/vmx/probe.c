@@ -55,7 +55,9 @@ static const struct rule secondary_rules[] = {
 	{ SECONDARY_WBINVD_EXITING, REQUIRED, "WBINVD exiting" },
 	{ SECONDARY_UNRESTRICTED_GUEST, REQUIRED, "unrestricted guest" },
 	{ SECONDARY_INVPCID, OPTIONAL, "INVPCID" },
+	{ SECONDARY_VM_FUNCTIONS, OPTIONAL, "VM functions" },
 	{ SECONDARY_ENCLS_EXITING, OPTIONAL, "ENCLS exiting" },
+	{ SECONDARY_PML, OPTIONAL, "page-modification logging" },
 	{ SECONDARY_ENCLV_EXITING, OPTIONAL, "ENCLV exiting" },
 };
 
@@ -178,6 +180,13 @@ static int probe_nested(struct virt_caps *caps, struct error_text *error)
 	return 0;
 }
 
+/* IA32_VMX_VMFUNC exists with the control only. */
+static bool has_eptp_switching(void)
+{
+	return (vmx_config.secondary & SECONDARY_VM_FUNCTIONS) &&
+	       (rdmsr(MSR_IA32_VMX_VMFUNC) & VM_FUNCTION_EPTP_SWITCHING);
+}
+
 static int check_firmware(struct error_text *error)
 {
 	uint64_t control = rdmsr(MSR_IA32_FEATURE_CONTROL);
@@ -223,9 +232,12 @@ int vmx_cpu_probe(struct virt_caps *caps, struct error_text *error)
 	vmx_config.revision = (uint32_t)FIELD_GET(VMX_BASIC_REVISION, basic);
 	caps->deadline_timer = (vmx_config.pin & PIN_PREEMPTION_TIMER) != 0;
 	caps->instruction_length = true;
+	caps->vmfunc_eptp = has_eptp_switching();
+	caps->pml = (vmx_config.secondary & SECONDARY_PML) && caps->nested_accessed_dirty;
 	/* What is turned on and off later is off at first. */
 	vmx_config.pin &= (uint32_t)~PIN_PREEMPTION_TIMER;
 	vmx_config.primary &= (uint32_t) ~(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
+	vmx_config.secondary &= (uint32_t) ~(SECONDARY_VM_FUNCTIONS | SECONDARY_PML);
 	vmx_config.entry &= (uint32_t)~ENTRY_IA32E_MODE_GUEST;
 	vmx_config.timer_shift =
 		(unsigned int)FIELD_GET(VMX_MISC_TIMER_SHIFT, rdmsr(MSR_IA32_VMX_MISC));
@@ -274,15 +286,29 @@ void vmx_flush_linear(uint32_t asid)
 	}
 }
 
+static void flush_eptp(uint64_t eptp)
+{
+	uint64_t type = eptp != 0 ? vmx_config.invept_type : INVALIDATE_ALL;
+
+	if (!invept(type, eptp)) {
+		panic("VMX: INVEPT of 0x%llx failed", (unsigned long long)eptp);
+	}
+}
+
 /* virt_ops.flush_asid. `nested_root` is an EPTP (virt_vcpu.nested_root); 0 means all of them. */
 void vmx_flush_asid(uint32_t asid, uint64_t nested_root)
 {
-	uint64_t type = nested_root != 0 ? vmx_config.invept_type : INVALIDATE_ALL;
-
-	if (!invept(type, nested_root)) {
-		panic("VMX: INVEPT of 0x%llx failed", (unsigned long long)nested_root);
-	}
+	flush_eptp(nested_root);
 	vmx_flush_linear(asid);
+}
+
+/*
+ * virt_ops.flush_root. Under EPT a CPU caches nothing but guest-physical and combined
+ * mappings, and INVEPT drops those of an EPTP for every VPID.
+ */
+void vmx_flush_root(hpa_t root)
+{
+	flush_eptp(root.v | vmx_config.eptp);
 }
 
 static bool vmxon(hpa_t region)

@@ -181,6 +181,8 @@ static void reset_vcpu(struct virt_vcpu *vcpu, const struct vcpu_state *state)
 	vcpu->scratch[VMX_SCRATCH_PRIMARY] = vmx_config.primary;
 	vcpu->scratch[VMX_SCRATCH_DEADLINE] = VMX_NEVER;
 	vcpu->scratch[VMX_SCRATCH_LAST_CPU] = this_cpu()->id;
+	vcpu->scratch[VMX_SCRATCH_VIEW_COUNT] = 0;
+	memset(vcpu->page[1], 0, PAGE_SIZE);
 }
 
 /* virt_ops.vcpu_init: the vCPU is not loaded anywhere; another may be loaded here. */
@@ -301,7 +303,10 @@ const struct virt_ops vmx_ops = {
 	.set_state = vmx_set_state,
 	.set_pat = vmx_set_pat,
 	.set_root = vmx_set_root,
+	.get_root = vmx_get_root,
+	.set_view_list = vmx_set_view_list,
 	.set_tsc_offset = vmx_set_tsc_offset,
 	.set_deadline = vmx_set_deadline,
 	.flush_asid = vmx_flush_asid,
+	.flush_root = vmx_flush_root,
 };

@@ -273,13 +273,6 @@ void vmx_set_pat(struct virt_vcpu *vcpu, uint64_t pat)
 	vmcs_write64(VMCS_GUEST_IA32_PAT, pat);
 }
 
-/* virt_ops.set_root. The owner flushes when the table at `root` was used before. */
-void vmx_set_root(struct virt_vcpu *vcpu, hpa_t root)
-{
-	vcpu->nested_root = root.v | vmx_config.eptp;
-	vmcs_write64(VMCS_EPT_POINTER, vcpu->nested_root);
-}
-
 /* virt_ops.set_tsc_offset */
 void vmx_set_tsc_offset(struct virt_vcpu *vcpu, uint64_t offset)
 {

@@ -2,8 +2,8 @@
 /*
  * Private to arch/x86/vmx/: what its files share. probe.c finds out what the CPU offers and
  * turns it on, setup.c makes and loads VMCSs, state.c reads and writes the guest's state,
- * event.c delivers exceptions and interrupts, exit.c is the way into the guest and back. The
- * world sees vmx_ops (virt.h) only.
+ * view.c says which EPT the guest is in, event.c delivers exceptions and interrupts, exit.c is
+ * the way into the guest and back. The world sees vmx_ops (virt.h) only.
  */
 #ifndef ARCH_X86_VMX_VMX_H
 #define ARCH_X86_VMX_VMX_H
@@ -18,7 +18,7 @@ struct vmx_config {
 	uint32_t revision;
 	uint32_t pin; /* without the preemption timer: see vmx_set_deadline() */
 	uint32_t primary;
-	uint32_t secondary;
+	uint32_t secondary; /* without VM functions: see vmx_set_view_list() */
 	uint32_t exit;
 	uint32_t entry; /* without IA-32e mode guest: see vmx_set_crs() */
 	uint32_t invept_type;
@@ -45,6 +45,7 @@ enum vmx_scratch {
 	VMX_SCRATCH_PRIMARY,  /* what VMCS_PRIMARY_CONTROLS holds */
 	VMX_SCRATCH_DEADLINE, /* in steps of the preemption timer, or VMX_NEVER */
 	VMX_SCRATCH_LAST_CPU,
+	VMX_SCRATCH_VIEW_COUNT, /* entries of the EPTP list in use; 0: VMFUNC is off */
 };
 #define VMX_NEVER UINT64_MAX
 
@@ -60,7 +61,14 @@ int vmx_cpu_probe(struct virt_caps *caps, struct error_text *error);
 int vmx_cpu_enable(void *page, struct error_text *error);
 void vmx_cpu_disable(void);
 void vmx_flush_asid(uint32_t asid, uint64_t nested_root);
+void vmx_flush_root(hpa_t root);
 void vmx_flush_linear(uint32_t asid);
+
+/* view.c */
+void vmx_set_root(struct virt_vcpu *vcpu, hpa_t root);
+hpa_t vmx_get_root(struct virt_vcpu *vcpu);
+void vmx_set_view_list(struct virt_vcpu *vcpu, const hpa_t *roots, unsigned int count);
+void vmx_flush_vcpu(struct virt_vcpu *vcpu);
 
 /* event.c */
 #define VMX_WINDOWS (PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW)
@@ -85,7 +93,6 @@ void vmx_get_state(struct virt_vcpu *vcpu, struct vcpu_state *state);
 void vmx_set_state(struct virt_vcpu *vcpu, const struct vcpu_state *state);
 void vmx_write_guest_fields(struct virt_vcpu *vcpu, const struct vcpu_state *state);
 void vmx_set_pat(struct virt_vcpu *vcpu, uint64_t pat);
-void vmx_set_root(struct virt_vcpu *vcpu, hpa_t root);
 void vmx_set_tsc_offset(struct virt_vcpu *vcpu, uint64_t offset);
 void vmx_set_deadline(struct virt_vcpu *vcpu, uint64_t tsc);
 
