@@ -75,7 +75,7 @@ UNITS       := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 unit_sources = $(shell sed -n 's/^.*sources: *//p' tests/unit/test_$(1).c | sed 's,\*/,,')
 
 # One program is one compilation: any header may matter to it.
-HEADERS     := $(wildcard lib/*.h arch/x86/*.h mm/*.h drivers/*.h hv/*.h hv/*/*.h boot/*.h tests/unit/*.h)
+HEADERS     := $(wildcard include/bulkhead/*.h lib/*.h arch/x86/*.h mm/*.h drivers/*.h hv/*.h hv/*/*.h boot/*.h tests/unit/*.h)
 
 define UNIT_RULE
 $(B)/unit/test_$(1): tests/unit/test_$(1).c $$(call unit_sources,$(1)) $$(HEADERS)

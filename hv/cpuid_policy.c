@@ -7,7 +7,7 @@
 
 #include "arch/x86/cpuid.h"
 #include "arch/x86/tsc.h"
-#include "hv/partition.h"
+#include "hv/hypercall.h"
 #include "lib/log.h"
 #include "lib/string.h"
 
@@ -184,7 +184,7 @@ bool cpuid_policy_has_rdtscp(void)
 	return (extended[1].edx & BIT(27)) != 0;
 }
 
-static struct cpuid_result hypervisor_leaf(uint32_t leaf)
+static struct cpuid_result hypervisor_leaf(const struct vcpu *vcpu, uint32_t leaf)
 {
 	struct cpuid_result r = { 0, 0, 0, 0 };
 
@@ -195,6 +195,8 @@ static struct cpuid_result hypervisor_leaf(uint32_t leaf)
 		memcpy(&r.ecx, "head", 4);
 		memcpy(&r.edx, "Hv  ", 4);
 		break;
+	case BULKHEAD_CPUID_ABI:
+		return hypercall_leaf(vcpu->partition);
 	case HYPERVISOR_TIMING:
 		r.eax = (uint32_t)(tsc_hz() / 1000);
 		r.ebx = VLAPIC_BUS_HZ / 1000;
@@ -344,7 +346,7 @@ enum outcome exit_cpuid(struct vcpu *vcpu)
 	} else if (leaf >= 0x80000000u && leaf <= EXTENDED_MAX) {
 		r = extended[leaf - 0x80000000u];
 	} else if (leaf >= HYPERVISOR_BASE && leaf < HYPERVISOR_BASE + 0x1000) {
-		r = hypervisor_leaf(leaf);
+		r = hypervisor_leaf(vcpu, leaf);
 	}
 	gpr[GPR_RAX] = r.eax;
 	gpr[GPR_RBX] = r.ebx;

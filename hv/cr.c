@@ -68,6 +68,9 @@ static enum outcome commit(struct vcpu *vcpu, const struct virt_paging *paging, 
 		virt->set_crs(&vcpu->virt, paging, NULL);
 		return OUTCOME_NEXT;
 	}
+	if (memory_fault_absent(vcpu, gpa(paging->cr3 & BITS(31, 5)), sizeof(pdpte), ACCESS_READ)) {
+		return OUTCOME_FAULT;
+	}
 	if (!load_pdptes(vcpu, paging->cr3, pdpte)) {
 		return inject_gp(vcpu);
 	}

@@ -97,14 +97,14 @@ static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
 				     "an event was delivered through memory that is not there");
 		}
 		return vcpu->exit.fault.table_walk ? table_outside_memory(vcpu) : exit_mmio(vcpu);
-	case MMU_ABSENT:
-		return crash(vcpu, "an access to a page that is not there");
-	case MMU_DENIED:
-		return crash(vcpu, "an access that the view forbids");
 	case MMU_NO_MEMORY:
 		return crash(vcpu, "the partition's pool of MMU metadata is exhausted");
+	case MMU_ABSENT:
+		return memory_fault_exit(vcpu, MEMORY_FAULT_ABSENT);
+	case MMU_DENIED:
+		return memory_fault_exit(vcpu, MEMORY_FAULT_DENIED);
 	case MMU_STUCK:
-		return crash(vcpu, "the same nested fault again and again without progress (M6)");
+		return memory_fault_exit(vcpu, MEMORY_FAULT_STUCK);
 	case MMU_BUGGED:
 		return OUTCOME_STOP;
 	}
@@ -114,12 +114,12 @@ static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
 static enum outcome handle_nested_fault(struct vcpu *vcpu)
 {
 	const struct exit_fault *fault = &vcpu->exit.fault;
-	size_t size;
+	pfn_t frame;
 
 	vcpu_sync_view(vcpu);
 	/* Not by mmu_fault(): it would keep the answer "device here" for accesses to come. */
 	if (fault->table_walk &&
-	    !mmu_guest_ptr(&vcpu->partition->mmu, fault->address, &size, false)) {
+	    mmu_page_lookup(&vcpu->partition->mmu, gpa_to_gfn(fault->address), &frame) == -ENOENT) {
 		return table_outside_memory(vcpu);
 	}
 	return handle_mmu_result(vcpu, mmu_fault(&vcpu->mmu, fault->address, fault->access));
@@ -189,7 +189,7 @@ static enum outcome dispatch(struct vcpu *vcpu)
 }
 
 /* Moves RIP past the instruction; a guest that single-steps gets its #DB after it. */
-static enum outcome finish_instruction(struct vcpu *vcpu)
+enum outcome exit_finish_instruction(struct vcpu *vcpu)
 {
 	struct exit *exit = &vcpu->exit;
 
@@ -228,14 +228,14 @@ enum outcome exit_handle(struct vcpu *vcpu)
 		outcome = dispatch(vcpu);
 	}
 	if (likely(outcome == OUTCOME_NEXT)) {
-		return finish_instruction(vcpu);
+		return exit_finish_instruction(vcpu);
 	}
 	if (outcome == OUTCOME_INJECT) {
 		virt->inject_exception(&vcpu->virt, &vcpu->injection);
 		return OUTCOME_RESUME;
 	}
 	if (outcome == OUTCOME_BLOCK) {
-		(void)finish_instruction(vcpu);
+		(void)exit_finish_instruction(vcpu);
 		vcpu->halted = vcpu->virt.reinject == 0; /* a single-step trap comes at once */
 		return OUTCOME_RESUME;
 	}

@@ -88,13 +88,15 @@ static __attribute__((noinline)) const uint8_t *find_page(struct vcpu *vcpu,
 
 	status = guest_translate_path(vcpu, access, linear, &address, &fault, &path);
 	if (status) {
-		*outcome = status == -ERANGE ? inject_gp(vcpu) : inject_pf(vcpu, linear, fault);
+		*outcome = guest_translate_failed(vcpu, status, linear, fault);
 		return NULL;
 	}
 	address.v &= PAGE_MASK;
 	page = mmu_guest_ptr(&vcpu->partition->mmu, address, &size, false);
 	if (!page) { /* no memory: all ones, which is no instruction */
-		*outcome = inject_ud(vcpu);
+		address.v |= linear & ~PAGE_MASK;
+		*outcome = memory_fault_absent(vcpu, address, 1, ACCESS_EXECUTE) ? OUTCOME_FAULT
+										 : inject_ud(vcpu);
 		return NULL;
 	}
 	keep(vcpu, &access->paging, linear, &path, page, stamp);

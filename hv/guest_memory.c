@@ -122,13 +122,18 @@ static uint64_t entry_read(const void *ptr, unsigned int size)
 }
 
 /* Sets bits of an entry as the CPU's own walker does: atomically, other bits kept. */
-static void entry_mark(void *ptr, unsigned int size, uint64_t bits)
+static void entry_mark(struct vcpu *vcpu, gpa_t address, void *ptr, unsigned int size,
+		       uint64_t bits)
 {
+	if ((entry_read(ptr, size) & bits) == bits) {
+		return;
+	}
 	if (size == 4) {
 		__atomic_or_fetch((uint32_t *)ptr, (uint32_t)bits, __ATOMIC_RELAXED);
 	} else {
 		__atomic_or_fetch((uint64_t *)ptr, bits, __ATOMIC_RELAXED);
 	}
+	mmu_mark_dirty(&vcpu->partition->mmu, address, size);
 }
 
 /* The error code of a fault on this access, without the P and RSVD bits. */
@@ -248,11 +253,15 @@ static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t l
 		bool pae_root = mode.levels == 3 && level == 3;
 		unsigned int shift = PAGE_SHIFT + (level - 1) * mode.index_bits;
 		uint64_t index = (linear >> shift) & (BIT(pae_root ? 2 : mode.index_bits) - 1);
-		void *ptr = entry_ptr(vcpu, gpa(table + index * mode.entry_size), mode.entry_size);
+		gpa_t at = gpa(table + index * mode.entry_size);
+		void *ptr = entry_ptr(vcpu, at, mode.entry_size);
 		/* Outside RAM: all ones, so reserved bits are set. */
 		uint64_t entry = ptr ? entry_read(ptr, mode.entry_size) : ~UINT64_C(0);
 		bool leaf = level == 1 || entry_is_large(&mode, paging, level, entry);
 
+		if (!ptr && memory_fault_absent(vcpu, at, mode.entry_size, ACCESS_WRITE)) {
+			return -ENODATA;
+		}
 		if (!(entry & PTE_P)) {
 			return -EINVAL;
 		}
@@ -268,14 +277,14 @@ static int walk(struct vcpu *vcpu, const struct guest_access *access, uint64_t l
 				*fault |= (uint32_t)PF_P;
 				return -EINVAL;
 			}
-			entry_mark(ptr, mode.entry_size,
+			entry_mark(vcpu, at, ptr, mode.entry_size,
 				   PTE_A | (access->kind == ACCESS_WRITE ? PTE_D : 0));
 			note(path, ptr, mode.entry_size);
 			*address = leaf_address(&mode, level, entry, linear);
 			return 0;
 		}
 		if (!pae_root) {
-			entry_mark(ptr, mode.entry_size, PTE_A);
+			entry_mark(vcpu, at, ptr, mode.entry_size, PTE_A);
 		}
 		note(path, ptr, mode.entry_size);
 		table = entry & PTE_ADDRESS;
@@ -329,6 +338,14 @@ uint64_t guest_linear_add(const struct virt_paging *paging, uint64_t linear, uin
 	return in_64_bit_code(paging) ? linear + count : (linear + count) & BITS(31, 0);
 }
 
+enum outcome guest_translate_failed(struct vcpu *vcpu, int status, uint64_t linear, uint32_t fault)
+{
+	if (status == -ENODATA) {
+		return OUTCOME_FAULT;
+	}
+	return status == -ERANGE ? inject_gp(vcpu) : inject_pf(vcpu, linear, fault);
+}
+
 enum outcome guest_locate(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
 			  size_t size, struct guest_operand *operand)
 {
@@ -340,9 +357,12 @@ enum outcome guest_locate(struct vcpu *vcpu, const struct guest_access *access, 
 		int status = guest_translate(vcpu, access, linear, address, &fault);
 
 		if (status) {
-			return status == -ERANGE ? inject_gp(vcpu) : inject_pf(vcpu, linear, fault);
+			return guest_translate_failed(vcpu, status, linear, fault);
 		}
 		in_page = MIN(in_page, size);
+		if (memory_fault_absent(vcpu, *address, in_page, access->kind)) {
+			return OUTCOME_FAULT;
+		}
 		operand->part[operand->count].size = in_page;
 		linear = guest_linear_add(&access->paging, linear, in_page);
 		size -= in_page;

@@ -33,7 +33,8 @@ void guest_access_init(struct guest_access *access, struct vcpu *vcpu, uint32_t 
 /*
  * Translates `linear`. 0 and *address; -EINVAL and the page-fault error code in *fault when
  * the guest's tables say no (a table outside RAM reads as all ones: reserved bits); -ERANGE
- * when the address is not canonical, which is no page fault but #GP.
+ * when the address is not canonical, which is no page fault but #GP; -ENODATA when a table is
+ * in an absent page, which is annotated: the handler returns OUTCOME_FAULT.
  */
 int __must_check guest_translate(struct vcpu *vcpu, const struct guest_access *access,
 				 uint64_t linear, gpa_t *address, uint32_t *fault);
@@ -64,6 +65,9 @@ uint64_t guest_linear(struct vcpu *vcpu, const struct virt_paging *paging, enum 
 /* `count` bytes after `linear`, around 4 GiB outside of 64-bit code. */
 uint64_t guest_linear_add(const struct virt_paging *paging, uint64_t linear, uint64_t count);
 
+/* What a handler returns when guest_translate() of `linear` gave `status`, not 0. */
+enum outcome guest_translate_failed(struct vcpu *vcpu, int status, uint64_t linear, uint32_t fault);
+
 /* Where an operand of up to a page lies: in one piece, or in two that meet at a page's end. */
 struct guest_operand {
 	unsigned int count;
@@ -73,7 +77,10 @@ struct guest_operand {
 	} part[2];
 };
 
-/* Translates all of an operand. OUTCOME_NEXT, or what the handler returns for the guest's fault. */
+/*
+ * Translates all of an operand. OUTCOME_NEXT, or what the handler returns: for the guest's
+ * fault, or OUTCOME_FAULT when part of it is an absent page.
+ */
 enum outcome guest_locate(struct vcpu *vcpu, const struct guest_access *access, uint64_t linear,
 			  size_t size, struct guest_operand *operand);
 

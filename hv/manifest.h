@@ -51,10 +51,13 @@ struct partition_config {
 	unsigned int max_restarts;
 	bool start;
 	bool debug_exit;
-	uint64_t load;	   /* raw: gpa where the file goes, below 1 MiB */
-	uint64_t entry;	   /* raw: gpa of the first instruction, below 1 MiB */
-	unsigned int line; /* of its [partition ...] header */
-	bool valid;	   /* false: an error was reported for it; it must not start */
+	bool manager;	       /* of the others' memory faults */
+	uint64_t absent_start; /* gpas [start, end) whose pages are not there at first; */
+	uint64_t absent_end;   /* equal: none */
+	uint64_t load;	       /* raw: gpa where the file goes, below 1 MiB */
+	uint64_t entry;	       /* raw: gpa of the first instruction, below 1 MiB */
+	unsigned int line;     /* of its [partition ...] header */
+	bool valid;	       /* false: an error was reported for it; it must not start */
 };
 
 struct machine_config {

@@ -15,6 +15,10 @@
 #define MEMORY_MIN MIB
 #define MEMORY_MAX (1024 * GIB)
 #define MEMORY_STEP (4 * KIB)
+#define PAGE_STEP (4 * KIB)
+#define ABSENT_MIN MIB		 /* below are firmware tables and holes */
+#define LOW_MEMORY_MAX (3 * GIB) /* the rest of the memory continues at HIGH_MEMORY */
+#define HIGH_MEMORY (4 * GIB)
 #define RAW_END MIB
 #define HOST_CPUS_MAX 64
 #define RESTARTS_MAX 1000
@@ -290,6 +294,40 @@ static void set_debug_exit(struct manifest_parser *parser, struct span value)
 	set_yes_no(parser, value, &parser->partition->debug_exit);
 }
 
+static void set_manager(struct manifest_parser *parser, struct span value)
+{
+	set_yes_no(parser, value, &parser->partition->manager);
+}
+
+/* START..END in guest-physical addresses; whether that is memory is seen at the end. */
+static void set_absent(struct manifest_parser *parser, struct span value)
+{
+	uint64_t start;
+	uint64_t end;
+	size_t dots = 0;
+
+	while (dots + 2 <= value.length && memcmp(value.start + dots, "..", 2) != 0) {
+		dots++;
+	}
+	if (dots + 2 > value.length ||
+	    !to_number(span_trim(span_of(value.start, dots)), string_to_size, &start) ||
+	    !to_number(span_trim(span_of(value.start + dots + 2, value.length - dots - 2)),
+		       string_to_size, &end) ||
+	    start >= end) {
+		manifest_error(parser,
+			       "\"%.*s\" is no range; START..END, as in 16M..20M, is allowed",
+			       excerpt(value), value.start);
+		return;
+	}
+	if (!is_aligned(start, PAGE_STEP) || !is_aligned(end, PAGE_STEP) || start < ABSENT_MIN) {
+		manifest_error(parser, "%.*s is not allowed; multiples of 4K from 1M on are",
+			       excerpt(value), value.start);
+		return;
+	}
+	parser->partition->absent_start = start;
+	parser->partition->absent_end = end;
+}
+
 static void set_raw_address(struct manifest_parser *parser, struct span value, uint64_t *dest)
 {
 	uint64_t address;
@@ -328,6 +366,8 @@ enum partition_key {
 	KEY_DEBUG_EXIT,
 	KEY_LOAD,
 	KEY_ENTRY,
+	KEY_MANAGER,
+	KEY_ABSENT,
 	KEY_COUNT,
 };
 
@@ -348,6 +388,8 @@ static const struct key partition_keys[KEY_COUNT] = {
 	[KEY_DEBUG_EXIT] = { "debug-exit", set_debug_exit, .repeats = false },
 	[KEY_LOAD] = { "load", set_load, .repeats = false },
 	[KEY_ENTRY] = { "entry", set_entry, .repeats = false },
+	[KEY_MANAGER] = { "manager", set_manager, .repeats = false },
+	[KEY_ABSENT] = { "absent", set_absent, .repeats = false },
 };
 
 static const struct key machine_keys[] = {
@@ -485,6 +527,16 @@ static void error_at(struct manifest_parser *parser, unsigned int line, enum par
 	parser->line = current;
 }
 
+/* One run of memory, below the hole or above it. */
+static bool absent_is_memory(const struct partition_config *partition)
+{
+	uint64_t low = MIN(partition->memory, (uint64_t)LOW_MEMORY_MAX);
+
+	return partition->absent_end <= low ||
+	       (partition->absent_start >= HIGH_MEMORY &&
+		partition->absent_end <= HIGH_MEMORY + (partition->memory - low));
+}
+
 /* The rules between keys, at the end of a partition's section. */
 void manifest_check_partition(struct manifest_parser *parser)
 {
@@ -498,6 +550,10 @@ void manifest_check_partition(struct manifest_parser *parser)
 	if (seen[KEY_MEMORY] == 0) {
 		error_at(parser, partition->line, KEY_MEMORY,
 			 "missing; a partition says how much it has, as in memory = 256M");
+	}
+	if (seen[KEY_ABSENT] != 0 && seen[KEY_MEMORY] != 0 && !absent_is_memory(partition)) {
+		error_at(parser, seen[KEY_ABSENT], KEY_ABSENT,
+			 "not all memory; a range of it, below 3G or from 4G on, is allowed");
 	}
 	if (partition->format != FORMAT_RAW) {
 		for (enum partition_key key = KEY_LOAD; key <= KEY_ENTRY; key++) {

@@ -7,6 +7,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/tsc.h"
+#include "hv/grant.h"
 #include "hv/partition_hooks.h"
 #include "hv/sched.h"
 #include "lib/log.h"
@@ -122,6 +123,7 @@ static void release(struct partition_entry *entry)
 {
 	struct partition *partition = entry->partition;
 
+	grants_end(entry); /* while there is an MMU to take them out of; may wake vCPUs */
 	remove_all(entry);
 	if (partition) {
 		entry->past_exits = partition_exits(entry);
@@ -356,6 +358,9 @@ void partition_ended(struct partition_entry *entry)
 	if (entry->audit_at != UINT64_MAX) { /* it ended of what was injected? */
 		audit_after_injection(entry);
 	}
+	if (bug_is_set(&entry->partition->bug)) {
+		grants_end(entry); /* before its vCPUs are taken off: it may wake them */
+	}
 	remove_all(entry);
 	if (!bug_is_set(&entry->partition->bug)) {
 		ended_by_guest(entry);
@@ -398,6 +403,16 @@ uint64_t partition_next_work(void)
 		earliest = MIN(earliest, MIN(entries[i].audit_at, entries[i].restart_at));
 	}
 	return earliest;
+}
+
+bool partition_is_parked(const struct partition_entry *entry)
+{
+	bool parked = false;
+
+	for (unsigned int i = 0; entry->partition && i < entry->partition->vcpu_count; i++) {
+		parked |= entry->partition->vcpus[i].fault.parked;
+	}
+	return parked && entry->state == PARTITION_RUNNING;
 }
 
 uint64_t partition_exits(const struct partition_entry *entry)

@@ -10,6 +10,8 @@
 #ifndef HV_PARTITION_H
 #define HV_PARTITION_H
 
+#include "hv/balloon.h"
+#include "hv/events.h"
 #include "hv/manifest.h"
 #include "hv/msr.h"
 #include "hv/vcpu.h"
@@ -50,6 +52,10 @@ struct partition {
 	struct pool pool;
 	struct bug_state bug;
 	struct mmu mmu;
+	struct mmu_vcpu core_reads; /* the core's read sections of this MMU */
+	bool manager;		    /* of the others' memory faults */
+	struct events events;
+	struct balloon balloon;
 	struct virt_partition virt;
 	struct vdevs devices;
 	struct msr_state msrs;
@@ -155,6 +161,9 @@ void partition_next_timer(struct partition *partition);
  * so translations are dropped whenever another vCPU is loaded.
  */
 bool partition_asids_shared(void);
+
+/* True when it runs, but a vCPU of it is parked by a memory fault. */
+bool partition_is_parked(const struct partition_entry *entry);
 
 /* Total exits of the partition's vCPUs, and host memory that belongs to it, in bytes. */
 uint64_t partition_exits(const struct partition_entry *entry);

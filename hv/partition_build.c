@@ -64,6 +64,7 @@ static int create_pool(struct partition_entry *entry, struct error_text *error)
 	}
 	partition->pool = pool;
 	partition->id = entry->id;
+	partition->manager = entry->config->manager;
 	string_copy(partition->name, sizeof(partition->name), entry->config->name);
 	bug_state_init(&partition->bug, &partition_bug_ops);
 	for (unsigned int i = 0; i < VTIMER_COUNT; i++) {
@@ -88,7 +89,8 @@ static int create_mmu(struct partition *partition, struct error_text *error)
 		.context = partition,
 	};
 
-	if (mmu_init(&partition->mmu, &config)) {
+	if (mmu_init(&partition->mmu, &config) ||
+	    mmu_vcpu_init(&partition->core_reads, &partition->mmu)) {
 		return error_set(error, -ENOMEM, "the metadata pool is too small for the MMU");
 	}
 	return 0;
@@ -97,20 +99,51 @@ static int create_mmu(struct partition *partition, struct error_text *error)
 /* Slots are numbered as they come. */
 struct slot_builder {
 	struct partition *partition;
+	const struct partition_config *config;
 	unsigned int next_id;
 };
 
-static int add_slot(struct slot_builder *builder, uint64_t address, uint64_t size, pfn_t frame,
-		    struct error_text *error)
+static int create_slot(struct slot_builder *builder, uint64_t address, uint64_t size, pfn_t frame,
+		       bool absent, struct error_text *error)
 {
 	struct memslot_config config = {
-		.id = builder->next_id++,
+		.id = builder->next_id,
 		.gfn = gpa_to_gfn(gpa(address)),
 		.page_count = size / PAGE_SIZE,
 		.pfn = frame,
+		.flags = absent ? (uint32_t)MEMSLOT_ABSENT : 0,
 	};
+	int status;
 
-	return mmu_slot_create(&builder->partition->mmu, &config, error);
+	if (size == 0) {
+		return 0;
+	}
+	builder->next_id++;
+	status = mmu_slot_create(&builder->partition->mmu, &config, error);
+	if (status == 0 && absent) {
+		status = memory_fault_hold(builder->partition, frame, config.page_count);
+	}
+	return status;
+}
+
+/* A run of frames: one slot, or up to three where part of it is to start absent. */
+static int add_slot(struct slot_builder *builder, uint64_t address, uint64_t size, pfn_t frame,
+		    struct error_text *error)
+{
+	uint64_t end = address + size;
+	uint64_t from = MIN(MAX(builder->config->absent_start, address), end);
+	uint64_t to = MIN(MAX(builder->config->absent_end, from), end);
+	int status = create_slot(builder, address, from - address, frame, false, error);
+
+	if (status == 0) {
+		status = create_slot(builder, from, to - from,
+				     pfn(frame.v + (from - address) / PAGE_SIZE), true, error);
+	}
+	if (status == 0) {
+		status = create_slot(builder, to, end - to,
+				     pfn(frame.v + (to - address) / PAGE_SIZE), false, error);
+	}
+	return status;
 }
 
 /*
@@ -157,9 +190,11 @@ static int add_memory(struct slot_builder *builder, uint64_t address, uint64_t s
 	return 0;
 }
 
-static int create_memory(struct partition *partition, uint64_t memory, struct error_text *error)
+static int create_memory(struct partition *partition, const struct partition_config *config,
+			 struct error_text *error)
 {
-	struct slot_builder builder = { partition, 0 };
+	struct slot_builder builder = { partition, config, 0 };
+	uint64_t memory = config->memory;
 	uint64_t low = MIN(memory, GUEST_LOW_END);
 	int status = add_memory(&builder, 0, low, error);
 
@@ -357,7 +392,7 @@ int partition_build(struct partition_entry *entry, struct error_text *error)
 	int status = create_pool(entry, error);
 
 	status = status ? status : create_mmu(entry->partition, error);
-	status = status ? status : create_memory(entry->partition, config->memory, error);
+	status = status ? status : create_memory(entry->partition, config, error);
 	status = status ? status : create_devices(entry->partition, config, error);
 	status = status ? status : create_vcpus(entry->partition, config->vcpus, error);
 	return status ? status : load_guest(entry->partition, config, error);

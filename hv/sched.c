@@ -16,6 +16,7 @@
 #include "arch/x86/interrupt.h"
 #include "arch/x86/lapic.h"
 #include "arch/x86/tsc.h"
+#include "hv/gate.h"
 #include "hv/operator.h"
 #include "lib/panic.h"
 
@@ -233,6 +234,9 @@ static void run(struct sched_cpu *cpu, struct sched_entity *entity)
 		result = vcpu_run(vcpu);
 		cpu->in_guest = false;
 		entity->cpu_ticks += rdtsc() - start;
+		if (unlikely(vcpu->gate != GATE_NONE)) {
+			gate_serve(vcpu);
+		}
 		if (result == VCPU_STOPPED) {
 			partition_ended(entity->entry);
 			return;

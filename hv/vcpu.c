@@ -6,6 +6,7 @@
 #include "hv/vcpu.h"
 
 #include "arch/x86/cpu.h"
+#include "hv/hypercall.h"
 #include "hv/partition.h"
 
 static void trace(struct vcpu *vcpu)
@@ -45,9 +46,15 @@ static void take_nmi(struct vcpu *vcpu)
 	}
 }
 
-/* A halted vCPU wakes for what it could take: an interrupt with IF set, or an NMI. */
+/*
+ * A halted vCPU wakes for what it could take: an interrupt with IF set, or an NMI. A parked
+ * one waits for who manages it.
+ */
 static bool may_run(struct vcpu *vcpu)
 {
+	if (unlikely(vcpu->fault.parked)) {
+		return false;
+	}
 	if (!vcpu->halted) {
 		return true;
 	}
@@ -123,6 +130,13 @@ enum vcpu_result vcpu_run(struct vcpu *vcpu)
 		mmu_read_begin(&vcpu->mmu);
 		outcome = exit_handle(vcpu);
 		mmu_read_end(&vcpu->mmu);
+		if (unlikely(outcome == OUTCOME_LATER)) {
+			outcome = hypercall_later(vcpu);
+		}
+		if (unlikely(outcome == OUTCOME_FAULT)) {
+			memory_fault_park(vcpu);
+			return VCPU_BLOCKED;
+		}
 		if (outcome == OUTCOME_CORE || partition->console_wakeup) {
 			return VCPU_INTERRUPTED;
 		}

@@ -8,6 +8,8 @@
 #define HV_VCPU_H
 
 #include "arch/x86/virt.h"
+#include "hv/gate.h"
+#include "hv/memory_fault.h"
 #include "mm/mmu.h"
 
 #define TRACE_SIZE 256
@@ -57,9 +59,11 @@ struct vcpu {
 	bool halted;
 	uint64_t loops; /* exits, all kinds */
 	uint64_t exits[EXIT_KIND_COUNT];
-	struct exit exit;		 /* of the latest exit */
-	struct exit_exception injection; /* filled by a handler that returns OUTCOME_INJECT */
-	struct trace_entry *trace;	 /* TRACE_SIZE entries, by `loops` */
+	struct exit exit;		  /* of the latest exit */
+	struct memory_fault_record fault; /* its second part (M2) */
+	enum gate gate;			  /* what it asks of the core */
+	struct exit_exception injection;  /* filled by a handler that returns OUTCOME_INJECT */
+	struct trace_entry *trace;	  /* TRACE_SIZE entries, by `loops` */
 	uint64_t core_at; /* host TSC at which the core wants the CPU back (deadline timer) */
 	uint64_t now;	  /* host TSC of the latest exit */
 	struct fetch_cache fetch;
@@ -87,11 +91,19 @@ enum outcome {
 	OUTCOME_INJECT, /* deliver vcpu->injection */
 	OUTCOME_BLOCK,	/* RIP moves on, then halt */
 	OUTCOME_CORE,	/* back to the CPU loop, vCPU stays runnable */
+	OUTCOME_LATER,	/* a hypercall that is served outside of the MMU's read section */
+	OUTCOME_FAULT,	/* a memory fault was annotated: the vCPU is parked, nothing is done */
 	OUTCOME_STOP,	/* partition_end() was called, or the partition is bugged */
 };
 
 /* Decides and does everything about vcpu->exit. hv/exit.c */
 enum outcome exit_handle(struct vcpu *vcpu);
+
+/* Moves RIP past the instruction that exited; a guest that single-steps gets its #DB. */
+enum outcome exit_finish_instruction(struct vcpu *vcpu);
+
+/* The nested fault that exited becomes a memory-fault exit. OUTCOME_FAULT. hv/memory_fault.c */
+enum outcome memory_fault_exit(struct vcpu *vcpu, enum memory_fault_reason reason);
 
 /* For handlers: fill vcpu->injection, return OUTCOME_INJECT. */
 enum outcome inject_fault(struct vcpu *vcpu, uint8_t vector, uint32_t error);

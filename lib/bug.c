@@ -82,6 +82,8 @@ static const struct rule_words rules[RULE_COUNT] = {
 	[RULE_I15] = { "I15", "a present leaf never changes to another pfn in one step" },
 	[RULE_R1] = { "R1", "roots are reference-counted" },
 	[RULE_V3] = { "V3", "a zap is covered by its invalidation" },
+	[RULE_M3] = { "M3", "a run of a vCPU has one memory fault at most" },
+	[RULE_M4] = { "M4", "a vCPU is parked with a memory fault to show" },
 	[RULE_M6] = { "M6", "a vCPU that faults without progress is parked" },
 };
 

@@ -39,6 +39,8 @@ enum rule {
 	RULE_I15,
 	RULE_R1,
 	RULE_V3,
+	RULE_M3,
+	RULE_M4,
 	RULE_M6,
 	RULE_COUNT,
 };

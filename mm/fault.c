@@ -236,13 +236,31 @@ static unsigned int allowed_rights(const struct fault *fault, unsigned int view)
 	return rights;
 }
 
-/* The largest leaf that slot, backing and view allow. */
+/* V2: a leaf of `level` over the page would reach into an invalidation that is in progress. */
+static bool reaches_invalidation(const struct fault *fault, unsigned int level)
+{
+	const struct mmu *mmu = fault->vcpu->mmu;
+	gfn_t first = level_align(fault->page, level);
+
+	/* Relaxed: it is written under the lock, which is held. */
+	return unlikely(atomic_load_explicit(&mmu->invalidate_in_progress, memory_order_relaxed) >
+			0) &&
+	       ranges_overlap(first.v, first.v + level_frames(level), mmu->invalidate_start.v,
+			      mmu->invalidate_end.v);
+}
+
+/* The largest leaf that slot, backing and view allow, and the invalidations in progress. */
 static unsigned int allowed_level(const struct fault *fault, unsigned int view)
 {
+	unsigned int level = fault->level;
+
 	if (unlikely(fault->slots->limited_views & (UINT32_C(1) << view))) {
-		return memslots_view_level(fault->slots, view, fault->page, fault->level);
+		level = memslots_view_level(fault->slots, view, fault->page, level);
 	}
-	return fault->level;
+	while (level > 1 && reaches_invalidation(fault, level)) {
+		level--;
+	}
+	return level;
 }
 
 /*

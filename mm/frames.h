@@ -27,6 +27,7 @@ enum frame_state {
 	FRAME_HYPERVISOR,  /* image, stacks, tables, modules */
 	FRAME_PRIVATE,	   /* guest memory of its owner */
 	FRAME_POOL,	   /* metadata of its owner */
+	FRAME_HELD,	   /* of its owner, for a page that is not there yet: not mapped */
 	FRAME_GRANTED,	   /* guest memory of its owner, which `grantee` may map too */
 	FRAME_QUARANTINED, /* not given out again */
 };

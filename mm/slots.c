@@ -379,6 +379,14 @@ static int set_flags(struct mmu *mmu, struct memslot_config *next, uint32_t flag
 		return error_set(error, -EINVAL, "slot %u: flags 0x%x cannot change", next->id,
 				 (on | off) & ~changeable);
 	}
+	next->flags = flags;
+	if ((off & MEMSLOT_READ_ONLY) && (flags & MEMSLOT_GRANTED)) {
+		/* I4: with no more rights than granted. */
+		status = check_frames(mmu, next, error);
+		if (status) {
+			return status;
+		}
+	}
 	if (on & MEMSLOT_LOG_DIRTY) {
 		status = dirty_start(log, mmu->config.pool, next->page_count);
 		if (status) {
@@ -386,7 +394,6 @@ static int set_flags(struct mmu *mmu, struct memslot_config *next, uint32_t flag
 					 next->id);
 		}
 	}
-	next->flags = flags;
 	status = publish_flags(mmu, next, error);
 	if (((on & MEMSLOT_LOG_DIRTY) && status) || ((off & MEMSLOT_LOG_DIRTY) && !status)) {
 		dirty_stop(log, mmu->config.pool); /* nobody marks any more */

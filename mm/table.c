@@ -9,9 +9,10 @@
  *     empty --CAS--> FROZEN --> rmap, count --store--> leaf       a fault that meets FROZEN
  *                                                                  tries again
  */
-#include "mm/table_check.h"
+#include "mm/table.h"
 
 #include "mm/frames.h"
+#include "mm/table_check.h"
 
 /* A page from the pool, UNLINKED, for `role` from `frame` on; NULL when the pool is empty. */
 struct table *table_alloc(struct mmu_held held, uint32_t role, gfn_t frame)

@@ -14,11 +14,17 @@ static uint64_t cpu_time_us(const struct partition_entry *entry)
 	return tsc_to_us(ticks);
 }
 
+/* What `ps` and `show` say: running, but for a vCPU that waits for memory. */
+static const char *state_text(const struct partition_entry *entry)
+{
+	return partition_is_parked(entry) ? "fault" : partition_state_name(entry->state);
+}
+
 static void ps_json(const struct partition_entry *entry)
 {
 	json_open(NULL, '{');
 	json_string("name", entry->config->name);
-	json_string("state", partition_state_name(entry->state));
+	json_string("state", state_text(entry));
 	json_number("vcpus", entry->config->vcpus);
 	json_number("memory", entry->config->memory);
 	json_number("exits", partition_exits(entry));
@@ -32,7 +38,7 @@ static void ps_line(const struct partition_entry *entry)
 	uint64_t us = cpu_time_us(entry);
 
 	shell_print("%-16s %-8s %5u %7llu M %12llu %8llu.%03llu s  %s\n", entry->config->name,
-		    partition_state_name(entry->state), entry->config->vcpus,
+		    state_text(entry), entry->config->vcpus,
 		    (unsigned long long)(entry->config->memory / MIB),
 		    (unsigned long long)partition_exits(entry), (unsigned long long)(us / 1000000),
 		    (unsigned long long)(us / 1000 % 1000), entry->reason);
@@ -113,7 +119,7 @@ static void show_json(struct partition_entry *entry)
 
 	json_open(NULL, '{');
 	json_string("name", entry->config->name);
-	json_string("state", partition_state_name(entry->state));
+	json_string("state", state_text(entry));
 	json_string("reason", entry->reason);
 	json_string("kernel", entry->config->kernel);
 	json_string("initrd", entry->config->initrd);
@@ -169,7 +175,9 @@ static void show_life(const struct partition_entry *entry)
 		shell_print(" 0x%x", partition->msrs.denied[i]);
 	}
 	shell_print("\nvcpu 0     %s, %llu exits\n",
-		    partition->vcpus[0].halted ? "halted" : "running",
+		    partition->vcpus[0].fault.parked ? "parked: fault list"
+		    : partition->vcpus[0].halted     ? "halted"
+						     : "running",
 		    (unsigned long long)partition->vcpus[0].loops);
 }
 
@@ -185,8 +193,8 @@ static void cmd_show(const struct shell_args *args)
 		return;
 	}
 	shell_print("name       %s (partition %u)\n", entry->config->name, entry->id);
-	shell_print("state      %s%s%s\n", partition_state_name(entry->state),
-		    entry->reason[0] ? ": " : "", entry->reason);
+	shell_print("state      %s%s%s\n", state_text(entry), entry->reason[0] ? ": " : "",
+		    entry->reason);
 	if (entry->has_exit_status) {
 		shell_print("status     %u\n", entry->exit_status);
 	}

@@ -14,7 +14,8 @@ static const struct shell_command help_commands[] = {
 static const struct shell_family shell_help = { "Help", help_commands, ARRAY_COUNT(help_commands) };
 
 static const struct shell_family *const families[] = {
-	&shell_partitions, &shell_inspect, &shell_mmu, &shell_machine, &shell_help,
+	&shell_partitions, &shell_inspect, &shell_mmu,	&shell_slots,
+	&shell_memory,	   &shell_machine, &shell_help,
 };
 
 void shell_print(const char *format, ...)

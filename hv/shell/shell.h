@@ -38,6 +38,8 @@ struct shell_family {
 extern const struct shell_family shell_partitions;
 extern const struct shell_family shell_inspect;
 extern const struct shell_family shell_mmu;
+extern const struct shell_family shell_slots;
+extern const struct shell_family shell_memory;
 extern const struct shell_family shell_machine;
 
 /* Runs one typed line (changed in place). */

@@ -17,7 +17,7 @@ GUEST_PVH     := $(B)/guests/obj/$(GUEST_DIR)/common/header_pvh.asm.o
 GUEST_LDFLAGS := -nostdlib -static -no-pie -z noexecstack -z max-page-size=4096 --build-id=none \
                  --no-warn-rwx-segments -T $(GUEST_DIR)/common/guest.ld
 
-GUEST_ELFS    := pulse behave hostile cost mb1
+GUEST_ELFS    := pulse behave hostile cost calls mb1
 GUESTS        := $(GUEST_ELFS:%=$(B)/guests/%.elf) $(B)/guests/mb1-64.elf $(B)/guests/pvh.elf \
                  $(B)/guests/modes.bin
 

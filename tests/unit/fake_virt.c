@@ -6,6 +6,7 @@
 
 #include "arch/x86/tsc.h"
 #include "hv/cpuid_policy.h"
+#include "hv/hypercall.h"
 #include "tests/unit/harness.h"
 
 #define ARENA_SIZE (UINT64_C(32) << 20)
@@ -391,6 +392,28 @@ ABSENT_HANDLER(exit_xsetbv)
 ABSENT_HANDLER(exit_io)
 ABSENT_HANDLER(exit_mmio)
 ABSENT_HANDLER(exit_hypercall)
+
+ABSENT enum outcome memory_fault_exit(struct vcpu *vcpu, enum memory_fault_reason reason)
+{
+	(void)vcpu;
+	fail_msg("a memory fault (%d) is not part of this test", reason);
+	return OUTCOME_FAULT;
+}
+
+/* No page is absent here. */
+ABSENT bool memory_fault_absent(struct vcpu *vcpu, gpa_t address, size_t size, uint32_t access)
+{
+	(void)vcpu;
+	(void)address;
+	(void)size;
+	(void)access;
+	return false;
+}
+
+ABSENT struct cpuid_result hypercall_leaf(const struct partition *partition)
+{
+	return (struct cpuid_result){ 1, 2, partition->id, 4 };
+}
 
 ABSENT unsigned int cpuid_policy_maxphyaddr(void)
 {

@@ -72,8 +72,7 @@ static void start(const struct spte_format *format)
 	assert_int_equal(mmu_view_create(&current.mmu, 1, &error), 0);
 	assert_int_equal(mmu_view_create(&current.mmu, 2, &error), 0);
 	assert_int_equal(mmu_view_switch(&other, 1), 0);
-	assert_int_equal(mmu_view_protect(&current.mmu, 1, gfn(SMALL + 8), 8, MMU_READ, &error),
-			 0);
+	assert_int_equal(mmu_view_protect(&current.mmu, 1, gfn(SMALL + 8), 8, MMU_READ, &error), 0);
 	assert_int_equal(
 		mmu_view_protect(&current.mmu, 1, gfn(LARGE + 0x400), 0x200, MMU_READ, &error), 0);
 	map_all(&current.vcpu);
@@ -511,7 +510,10 @@ static const struct {
 	const char *whole;
 	const char *sliced;
 } cases[] = {
-#define BOTH(damage, rule, text) { damage, rule, text, text }
+#define BOTH(damage, rule, text)         \
+	{                                \
+		damage, rule, text, text \
+	}
 	BOTH(frozen, RULE_I3, "an SPTE is frozen and nobody works on it"),
 	BOTH(reserved, RULE_I3, "an SPTE has a reserved bit"),
 	BOTH(foreign_page, RULE_I4, "a leaf maps a frame that is not the partition's"),
@@ -558,8 +560,7 @@ static const struct {
 	  "the backing of a slot leads out of the pool" },
 	BOTH(backing_of_no_kind, RULE_I2, "a page's backing is of no kind"),
 	BOTH(backing_with_a_frame_too_many, RULE_I2, "a page's backing is of no kind"),
-	BOTH(backing_miscounted, RULE_I12,
-	     "the number of pages elsewhere is not what was counted"),
+	BOTH(backing_miscounted, RULE_I12, "the number of pages elsewhere is not what was counted"),
 	BOTH(backing_lost, RULE_I4, "a page's frame is not the partition's"),
 	BOTH(backing_of_no_slot, RULE_I13, "pages without a slot"),
 	BOTH(root_without_reference, RULE_I6, "a root on the list has no reference"),
@@ -777,8 +778,7 @@ static void change_something(void)
 		(void)!mmu_dirty_read(&current.mmu, 4, 0, 64, &bits, true);
 		break;
 	default:
-		(void)fixture_fault_of(vcpu, place + draw(0x200),
-				       draw(2) ? MMU_READ : MMU_WRITE);
+		(void)fixture_fault_of(vcpu, place + draw(0x200), draw(2) ? MMU_READ : MMU_WRITE);
 		break;
 	}
 }
@@ -795,8 +795,8 @@ static void test_changes_between_slices(void **state)
 		start(formats[seed % 2]);
 		for (unsigned int i = 0; i < 2000; i++) {
 			change_something();
-			(void)mmu_audit_step(&current.mmu, &cursor,
-					     512 + (unsigned int)draw(600), &audit);
+			(void)mmu_audit_step(&current.mmu, &cursor, 512 + (unsigned int)draw(600),
+					     &audit);
 			if (audit.violations != 0) {
 				fail_msg("seed %u step %u: %s", seed, i,
 					 audit.findings[0].detail.text);

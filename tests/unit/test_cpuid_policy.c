@@ -183,7 +183,7 @@ static void test_empty_leaves(void **state)
 	static const uint32_t empty[] = {
 		3,	    5,		6,	    8,		9,	    0xa,	0xc,
 		0xe,	    0xf,	0x10,	    0x11,	0x12,	    0x14,	0x17,
-		0x18,	    0x19,	0x1c,	    0x1f,	0x20,	    0x3fffffff, 0x40000001,
+		0x18,	    0x19,	0x1c,	    0x1f,	0x20,	    0x3fffffff, 0x40000002,
 		0x40000011, 0x40000102, 0x40000fff, 0x40001000, 0x80000009, 0x8000000a, 0x8000001d,
 		0x8000001f, 0x8fffffff, 0xc0000000, 0xffffffff
 	};
@@ -207,6 +207,7 @@ static void test_signatures(void **state)
 	(void)state;
 	assert_memory_equal(&r.ebx, "BulkheadHv  ", 12);
 	assert_int_equal(r.eax, 0x40000010);
+	LEAF(0x40000001, 0, 1, 2, machine.partition.id, 4); /* hv/hypercall.c fills it */
 	r = guest_cpuid(0x40000100, 0);
 	assert_memory_equal(&r.ebx, "KVMKVMKVM\0\0\0", 12);
 	assert_int_equal(r.eax, 0x40000101);

@@ -74,6 +74,8 @@ static const char good[] = "# the demo\n"
 			   "max-restarts = 7\n"
 			   "start   = no\n"
 			   "debug-exit = yes\n"
+			   "manager = yes\n"
+			   "absent = 16M .. 0x1400000\n"
 			   "  [ partition \"Pulse_2-x\" ]\n"
 			   "kernel=pulse.bin\n"
 			   "format=raw\n"
@@ -106,12 +108,14 @@ static void check_good(void)
 	assert_int_equal(web->max_restarts, 7);
 	assert_false(web->start);
 	assert_true(web->debug_exit);
+	assert_true(web->manager);
+	assert_true(web->absent_start == 16 * MIB && web->absent_end == 20 * MIB);
 	assert_int_equal(web->line, 6);
 	assert_string_equal(pulse->name, "Pulse_2-x");
 	assert_int_equal(pulse->format, FORMAT_RAW);
 	assert_true(pulse->load == 0x7c00 && pulse->entry == 0x7c01);
 	assert_true(pulse->memory == MIB);
-	assert_int_equal(pulse->line, 20);
+	assert_int_equal(pulse->line, 22);
 	/* Defaults. */
 	assert_int_equal(pulse->vcpus, 1);
 	assert_true(pulse->cpus == 0);
@@ -119,6 +123,8 @@ static void check_good(void)
 	assert_int_equal(pulse->max_restarts, 3);
 	assert_true(pulse->start);
 	assert_false(pulse->debug_exit);
+	assert_false(pulse->manager);
+	assert_true(pulse->absent_start == pulse->absent_end);
 }
 
 static void test_good(void **state)
@@ -195,6 +201,29 @@ static void test_limits_accepted(void **state)
 	assert_string_equal(manifest.partitions[0].cmdline, cmdline);
 	assert_true(manifest.partitions[0].memory == 1024 * GIB);
 	assert_true(manifest.partitions[0].entry == 0xfffff); /* entry defaults to load */
+}
+
+/* What lies above 3G continues at 4G: absent pages are in one of the two. */
+static void test_absent_in_memory(void **state)
+{
+	static const struct {
+		const char *range;
+		int errors;
+	} cases[] = {
+		{ "1M..3G", 0 },	  { "2M..3145732K", 1 }, { "3G..4G", 1 },
+		{ "4G..6G", 0 },	  { "4G..6291460K", 1 }, { "2G..5G", 1 },
+		{ "5G..0x140001000", 0 },
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		string_format(text, sizeof(text),
+			      "bulkhead=1\n[partition \"p\"]\nkernel=k\nabsent=%s\nmemory=5G\n",
+			      cases[i].range);
+		assert_int_equal(parse(text), cases[i].errors);
+		assert_int_equal(manifest.partitions[0].valid, cases[i].errors == 0);
+	}
 }
 
 /* Nothing can be used: -EINVAL and one message. */
@@ -274,6 +303,23 @@ static void test_key_errors(void **state)
 		  "m:5: on-bug: \"reboot\" is not known; allowed are halt, restart\n" },
 		{ "start = true", "m:5: start: \"true\" is not known; allowed are no, yes\n" },
 		{ "debug-exit = 1", "m:5: debug-exit: \"1\" is not known; allowed are no, yes\n" },
+		{ "manager = 1", "m:5: manager: \"1\" is not known; allowed are no, yes\n" },
+		{ "absent = 16M-20M", "m:5: absent: \"16M-20M\" is no range; START..END, as in "
+				      "16M..20M, is allowed\n" },
+		{ "absent = 16M..16M", "m:5: absent: \"16M..16M\" is no range; START..END, as in "
+				       "16M..20M, is allowed\n" },
+		{ "absent = ..16M", "m:5: absent: \"..16M\" is no range; START..END, as in "
+				    "16M..20M, is allowed\n" },
+		{ "absent = 1M..x", "m:5: absent: \"1M..x\" is no range; START..END, as in "
+				    "16M..20M, is allowed\n" },
+		{ "absent = .", "m:5: absent: \".\" is no range; START..END, as in "
+				"16M..20M, is allowed\n" },
+		{ "absent = 1M..1025K", "m:5: absent: 1M..1025K is not allowed; multiples of 4K "
+					"from 1M on are\n" },
+		{ "absent = 512K..2M", "m:5: absent: 512K..2M is not allowed; multiples of 4K "
+				       "from 1M on are\n" },
+		{ "absent = 1M..2M", "m:5: absent: not all memory; a range of it, below 3G or "
+				     "from 4G on, is allowed\n" },
 		{ "initrd = a b",
 		  "m:5: initrd: \"a b\" is more than one word; a module's name is allowed\n" },
 		{ "initrd =", "m:5: initrd: no value; a line is KEY = VALUE\n" },
@@ -590,6 +636,7 @@ int main(void)
 		cmocka_unit_test(test_good_with_crlf),
 		cmocka_unit_test(test_quotes_and_comments),
 		cmocka_unit_test(test_limits_accepted),
+		cmocka_unit_test(test_absent_in_memory),
 		cmocka_unit_test(test_fatal),
 		cmocka_unit_test(test_size_limit),
 		cmocka_unit_test(test_key_errors),

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests that take part: hypercalls, grants, managers, and the prompt's verbs about memory."""
+
+from manifests import PULSE_FILE, guest, manifest, pulse
+
+CALLS = "guests/calls.elf"
+
+
+def calls(name, role, **keys):
+    keys.setdefault("memory", "32M")
+    return guest(name, "calls.elf", f"role={role}", debug_exit="yes", **keys)
+
+
+def assert_good(machine, name, timeout=120):
+    """The guest ends by itself, and nothing of what it tried was wrong."""
+    machine.wait_state(name, "off", timeout)
+    output = machine.output(name)
+    assert "FAILED" not in output, output
+    assert "status     0" in machine.shell(f"show {name}"), output
+    assert machine.shell_json(f"mmu audit {name}")["violations"] == 0
+
+
+def test_all_by_itself(emulated, image, start):
+    """Console, dirty log against its own record, views (VMFUNC, too), balloon; and noise."""
+    text = manifest(calls("self", "self"), calls("noise", "noise"), pulse())
+    machine = start(emulated, image(text, [CALLS, PULSE_FILE]))
+    machine.boot()
+    assert_good(machine, "self")
+    assert "calls: by hypercall" in machine.output("self")
+    if machine.cpu == "corei7_skylake_x":
+        assert "calls: vmfunc ok" in machine.output("self")
+    assert_good(machine, "noise")
+    assert machine.shell_json("balloon self") == {"given": 0, "gave": 257, "took": 257}
+    machine.wait_beats("pulse", 1)
+
+
+def test_grant_and_revoke(emulated, image, start):
+    text = manifest(calls("owner", "owner peer=grantee"), calls("grantee", "grantee"), pulse())
+    machine = start(emulated, image(text, [CALLS, PULSE_FILE]))
+    machine.boot()
+    assert_good(machine, "owner")
+    assert_good(machine, "grantee")
+    assert machine.shell_json("grants") == []
+    machine.wait_beats("pulse", 1)
+
+
+def test_a_manager_fills_absent_pages(emulated, image, start):
+    text = manifest(calls("manager", "manager count=512", manager="yes"),
+                    calls("one", "lazy", absent="16M..17M"),
+                    calls("two", "lazy", absent="16M..17M"), pulse())
+    machine = start(emulated, image(text, [CALLS, PULSE_FILE]))
+    machine.boot()
+    for name in ("one", "two", "manager"):
+        assert_good(machine, name)
+    assert machine.shell_json("fault list") == []
+    machine.wait_beats("pulse", 1)
+
+
+def test_the_operator_resolves(emulated, image, start):
+    """Parked vCPUs are shown, wait, and go on as the prompt says."""
+    text = manifest(calls("absent", "lazy", absent="16M..17M"), calls("denied", "denied"),
+                    calls("refused", "denied"), pulse())
+    machine = start(emulated, image(text, [CALLS, PULSE_FILE]))
+    machine.boot()
+    for name in ("absent", "denied", "refused"):
+        machine.wait_state(name, "fault")
+    faults = {fault["name"]: fault for fault in machine.shell_json("fault list")}
+    assert faults["absent"]["gpa"] == "0x1000000" and faults["absent"]["access"] == "r--"
+    assert faults["absent"]["length"] == 8 and faults["absent"]["reason"] == "absent"
+    assert faults["denied"]["gpa"] == "0x800010" and faults["denied"]["access"] == "-w-"
+    assert faults["denied"]["length"] == 4 and faults["denied"]["reason"] == "denied"
+    assert all(fault["missed"] == 0 and fault["again"] == 0 for fault in faults.values())
+    # Nothing was done about it: the same again.
+    machine.shell("fault resolve denied 0 retry")
+    machine.wait_state("denied", "fault")
+    assert "there already" in machine.shell("fault resolve denied 0 zero")
+    machine.shell("view denied 0 0")
+    machine.shell("fault resolve denied 0 retry")
+    assert_good(machine, "denied")
+    machine.shell("fault resolve refused 0 inject")
+    machine.wait_output("refused", "unexpected vector 13")
+    machine.shell("fault resolve absent 0 zero")
+    machine.wait_state("absent", "fault")
+    assert machine.shell_json("fault list")[0]["number"] == 2
+    machine.shell("fault resolve absent 0 kill")
+    machine.wait_state("absent", "crashed")
+    assert "not parked" in machine.shell("fault resolve absent 0 retry")
+    machine.wait_beats("pulse", 1)
+
+
+def test_slots_under_a_running_guest(emulated, image, start):
+    """A log is kept, a slot moves and goes away, while the guest uses it."""
+    text = manifest(pulse("witness"), pulse("moved"), pulse("deleted"))
+    machine = start(emulated, image(text, [PULSE_FILE]))
+    machine.boot()
+    for name in ("witness", "moved", "deleted"):
+        machine.wait_beats(name, 1)
+    machine.shell("slot witness flags 1 log")
+    machine.wait_beats("witness", 1)
+    assert 0 < machine.shell_json("dirty witness 1")["dirty"] < 3904
+    assert "overlaps" in machine.shell("slot witness move 0 0xc0000")
+    assert "multiple" in machine.shell("slot witness move 0 0x1")
+    machine.shell("slot witness flags 1 nolog")
+    assert "no dirty log" in machine.shell("dirty witness 1")
+    machine.shell("slot moved move 1 0x40000000")
+    machine.shell("slot deleted delete 1")
+    for name in ("moved", "deleted"):  # its own tables are not where it has them
+        machine.wait_state(name, "crashed")
+        assert machine.shell_json(f"mmu audit {name}")["violations"] == 0
+    assert [slot["gpa"] for slot in machine.shell_json("slot moved list")] == ["0x0", "0x40000000"]
+    machine.wait_beats("witness", 2)
+    assert machine.shell_json("mmu audit witness")["violations"] == 0
