@@ -107,7 +107,7 @@ static void audit_node(struct audit *audit, const struct memslot *slot, uint64_t
 
 	if (DATA_FOUND(audit, !pool_contains(audit->mmu->config.pool, node), RULE_I2,
 		       .has_gfn = true, .gfn = first.v,
-		       .text = "the backing of a slot leads out of the pool")) {
+		       .text = "a node of a slot's backing is not in the pool")) {
 		return;
 	}
 	for (uint64_t i = 0; i < NODE_WORDS; i++) {

@@ -137,6 +137,8 @@ static bool free_one(struct mmu_held held, struct mmu_root *root, unsigned int *
 			return false;
 		}
 	}
+	/* While it is on the list, so that the flush names it; its page goes with the next one. */
+	table_flush(held);
 	list_remove(&root->node);
 	table_retire(held, root->table);
 	root->table = NULL;

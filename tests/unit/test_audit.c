@@ -348,6 +348,15 @@ static void backing_outside(void)
 	current.mmu.backing[3].root = 0xfffffff000;
 }
 
+/* The link to the next node of words, which is not there yet. */
+static void backing_node_outside(void)
+{
+	uint64_t *node = (uint64_t *)(uintptr_t)(current.mmu.backing[3].root & PAGE_MASK);
+
+	node = (uint64_t *)(uintptr_t)(node[0] & PAGE_MASK);
+	node[(RAM + 0x3000) % 0x40000 / 512 + 1] = 0xfffffff000;
+}
+
 static void backing_of_no_kind(void)
 {
 	*backing_word(0x99) = 7;
@@ -558,6 +567,7 @@ static const struct {
 	BOTH(entry_of_another_gfn, RULE_I2, "an rmap entry points at a leaf of another gfn"),
 	{ backing_outside, RULE_I2, "a leaf does not map the slot's frame",
 	  "the backing of a slot leads out of the pool" },
+	BOTH(backing_node_outside, RULE_I2, "a node of a slot's backing is not in the pool"),
 	BOTH(backing_of_no_kind, RULE_I2, "a page's backing is of no kind"),
 	BOTH(backing_with_a_frame_too_many, RULE_I2, "a page's backing is of no kind"),
 	BOTH(backing_miscounted, RULE_I12, "the number of pages elsewhere is not what was counted"),
