@@ -40,8 +40,9 @@ static bool may_audit(const struct partition_entry *entry)
 void background_audit(struct partition_entry *entry, uint64_t now)
 {
 	struct background *background = background_of(entry);
+	uint64_t start = rdtsc(); /* others may have had their slices since `now` */
 	struct mmu_audit audit;
-	bool done = false;
+	bool done;
 
 	if (!may_audit(entry) || now < background->next) {
 		return;
@@ -49,11 +50,11 @@ void background_audit(struct partition_entry *entry, uint64_t now)
 	if (background->start_count != entry->start_count) {
 		*background = (struct background){ .start_count = entry->start_count };
 	}
-	while (!done && !bug_is_set(&entry->partition->bug) &&
-	       rdtsc() - now < tsc_from_us(SLICE_US)) {
+	do {
 		done = mmu_audit_step(&entry->partition->mmu, &background->cursor, STEP_ENTRIES,
 				      &audit);
-	}
+	} while (!done && !bug_is_set(&entry->partition->bug) &&
+		 rdtsc() - start < tsc_from_us(SLICE_US));
 	background->next = rdtsc() + tsc_from_us(PERIOD_US);
 	if (bug_is_set(&entry->partition->bug)) {
 		partition_ended(entry);

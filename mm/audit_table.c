@@ -24,7 +24,7 @@ static void audit_leaf_rmap(struct audit *audit, const struct spot *spot,
 	hpa_t sptep;
 
 	if (DATA_FOUND(audit, rmap_find(rmap, slot, spot->gfn, spot->level, &path) != RMAP_OK,
-		       RULE_I2, SPOT(spot), .text = "rmap storage leads out of the pool")) {
+		       RULE_I2, SPOT(spot), .text = "a leaf's rmap leads out of the pool")) {
 		return;
 	}
 	head = path.head ? rmap_word_get(path.head) : 0;

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Guests that take part: hypercalls, grants, managers, and the prompt's verbs about memory."""
 
-from manifests import PULSE_FILE, guest, manifest, pulse
+from machine import LINUX_TIMEOUT
+from manifests import LINUX_FILES, PULSE_FILE, guest, linux, manifest, pulse
 
 CALLS = "guests/calls.elf"
 
@@ -54,6 +55,27 @@ def test_a_manager_fills_absent_pages(emulated, image, start):
         assert_good(machine, name)
     assert machine.shell_json("fault list") == []
     machine.wait_beats("pulse", 1)
+
+
+def test_linux_beside_a_manager_and_under_changes(emulated, image, start):
+    """Linux keeps its time and its memory while others are filled, and its own slot is logged."""
+    text = manifest(linux("linux", "bulkhead.heartbeat=1"),
+                    calls("manager", "manager count=256", manager="yes"),
+                    calls("lazy", "lazy", absent="16M..17M"))
+    machine = start(emulated, image(text, [CALLS, *LINUX_FILES]))
+    patience = LINUX_TIMEOUT[emulated[0]]
+    machine.boot()
+    for name in ("lazy", "manager"):
+        assert_good(machine, name, patience)
+    machine.wait_output("linux", "^linux: ready$", patience)
+    machine.wait_beats("linux", 1, patience)
+    machine.shell("slot linux flags 1 log")
+    machine.wait_beats("linux", 2, patience)
+    assert machine.shell_json("dirty linux 1")["dirty"] > 0
+    assert machine.shell_json("mmu stat linux")["splits"] > 0
+    machine.shell("slot linux flags 1 nolog")
+    machine.wait_beats("linux", 2, patience)
+    assert machine.shell_json("mmu audit linux")["violations"] == 0
 
 
 def test_the_operator_resolves(emulated, image, start):

@@ -561,6 +561,7 @@ static const struct {
 	{ entries_miscounted, RULE_I1, "the number of rmap entries is not what was counted", NULL },
 	BOTH(node_miscounted, RULE_I2, "an rmap node's count is not the number of its words"),
 	BOTH(node_outside, RULE_I2, "rmap storage leads out of the pool"),
+	BOTH(node_outside, RULE_I2, "a leaf's rmap leads out of the pool"),
 	BOTH(rmap_of_no_slot, RULE_I2, "an rmap without a slot"),
 	BOTH(entry_outside, RULE_I2,
 	     "an rmap entry points at something that is not in a live table"),
