@@ -6,7 +6,7 @@
 #   make unit     host tests    make system  boot tests  make lint     layering, headers, format
 #   make bench    counts instructions in both emulators: docs/figures.md
 #   make mutants  each check of mm/ disabled in turn     make coverage of mm/ by the host tests
-#   make race     threads as vCPUs    make fuzz  random operations    make model  Spin and Frama-C
+#   make race     threads as vCPUs    make fuzz  random operations
 #
 # CC=clang builds with clang; B=dir builds somewhere else; V=1 shows the commands.
 
@@ -36,6 +36,10 @@ CFLAGS  := -std=gnu17 -O2 -g $(WARN) -I. -ffreestanding -fno-pic -fno-pie -mcmod
            -mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer -fno-strict-aliasing \
            -fno-asynchronous-unwind-tables -fcf-protection=none -fno-common
 DEPS     = -MMD -MP
+# make PROVE_MMU=1 B=build/prove: the whole audit after each operation of the MMU.
+ifdef PROVE_MMU
+CFLAGS  += -DPROVE_MMU
+endif
 
 .PHONY: all
 all: $(B)/bulkhead.elf
@@ -104,7 +108,7 @@ $(B)/demo.iso: $(B)/bulkhead.elf iso/demo.conf $(LINUX) $(B)/guests/pulse.elf sc
 	cp $(filter-out %/bulkhead.elf scripts/%,$^) $(B)/demo/
 	scripts/mkimage --iso $@ --kernel $(B)/bulkhead.elf $(B)/demo/demo.conf
 
-.PHONY: iso linux run check system lint bench mutants coverage race fuzz model clean
+.PHONY: iso linux run check system lint bench mutants coverage race fuzz mmu-table clean
 iso: $(B)/demo.iso
 linux: $(LINUX)
 
@@ -122,15 +126,18 @@ system: $(B)/bulkhead.elf $(LINUX)
 	@B=$(B) scripts/run-tests system $(TESTS)
 lint:
 	@scripts/run-tests lint
+# Metadata and cost of a fault by the size of a partition.
+mmu-table:
+	@B=$(B) CC=$(CC) scripts/mmu-table
 # The tables of docs/figures.md.
 bench:
 	@scripts/install-deps check
 	@+B=$(B) CC=$(CC) scripts/bench
 
 # What the tests of mm/ are worth. MUTANTS="--file mm/x.c" and the like go to the scripts.
-mutants coverage race fuzz model:
+mutants coverage race fuzz:
 	@scripts/install-deps check
-	@+B=$(B) scripts/$@ $(MUTANTS) $(COVERAGE) $(RACE) $(FUZZ) $(MODEL)
+	@+B=$(B) scripts/$@ $(MUTANTS) $(COVERAGE) $(RACE) $(FUZZ)
 
 clean:
 	rm -rf $(B)

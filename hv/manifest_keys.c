@@ -14,6 +14,8 @@
 #define KEY_NAME_MAX 32
 #define MEMORY_MIN MIB
 #define MEMORY_MAX (1024 * GIB)
+#define POOL_MIN MIB
+#define POOL_MAX (16 * GIB)
 #define MEMORY_STEP (4 * KIB)
 #define PAGE_STEP (4 * KIB)
 #define ABSENT_MIN MIB		 /* below are firmware tables and holes */
@@ -192,26 +194,34 @@ static void set_cmdline(struct manifest_parser *parser, struct span value)
 	set_text(parser, value, parser->partition->cmdline, CMDLINE_MAX);
 }
 
-static void set_memory(struct manifest_parser *parser, struct span value)
+/* Whole pages from `least` to `most` bytes; `range` says so in words. */
+static void set_pages(struct manifest_parser *parser, struct span value, uint64_t least,
+		      uint64_t most, const char *range, uint64_t *bytes)
 {
 	uint64_t size;
 
 	if (!to_number(value, string_to_size, &size)) {
 		manifest_error(parser, "\"%.*s\" is no size; a number with K, M, G or T is allowed",
 			       excerpt(value), value.start);
-		return;
-	}
-	if (size < MEMORY_MIN || size > MEMORY_MAX) {
-		manifest_error(parser, "%.*s is out of range; 1M to 1T are allowed", excerpt(value),
-			       value.start);
-		return;
-	}
-	if (!is_aligned(size, MEMORY_STEP)) {
+	} else if (size < least || size > most) {
+		manifest_error(parser, "%.*s is out of range; %s are allowed", excerpt(value),
+			       value.start, range);
+	} else if (!is_aligned(size, MEMORY_STEP)) {
 		manifest_error(parser, "%.*s is not whole pages; multiples of 4K are allowed",
 			       excerpt(value), value.start);
-		return;
+	} else {
+		*bytes = size;
 	}
-	parser->partition->memory = size;
+}
+
+static void set_memory(struct manifest_parser *parser, struct span value)
+{
+	set_pages(parser, value, MEMORY_MIN, MEMORY_MAX, "1M to 1T", &parser->partition->memory);
+}
+
+static void set_mmu_pool(struct manifest_parser *parser, struct span value)
+{
+	set_pages(parser, value, POOL_MIN, POOL_MAX, "1M to 16G", &parser->partition->mmu_pool);
 }
 
 static void set_vcpus(struct manifest_parser *parser, struct span value)
@@ -368,6 +378,7 @@ enum partition_key {
 	KEY_ENTRY,
 	KEY_MANAGER,
 	KEY_ABSENT,
+	KEY_MMU_POOL,
 	KEY_COUNT,
 };
 
@@ -390,6 +401,7 @@ static const struct key partition_keys[KEY_COUNT] = {
 	[KEY_ENTRY] = { "entry", set_entry, .repeats = false },
 	[KEY_MANAGER] = { "manager", set_manager, .repeats = false },
 	[KEY_ABSENT] = { "absent", set_absent, .repeats = false },
+	[KEY_MMU_POOL] = { "mmu-pool", set_mmu_pool, .repeats = false },
 };
 
 static const struct key machine_keys[] = {

@@ -7,6 +7,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/tsc.h"
+#include "hv/background.h"
 #include "hv/grant.h"
 #include "hv/partition_hooks.h"
 #include "hv/sched.h"
@@ -392,6 +393,7 @@ void partition_do_due_work(uint64_t now)
 		if (entry->partition) {
 			(void)mmu_work(&entry->partition->mmu, MMU_WORK_BUDGET);
 		}
+		background_audit(entry, now);
 	}
 }
 
@@ -401,6 +403,7 @@ uint64_t partition_next_work(void)
 
 	for (unsigned int i = 0; i < entry_count; i++) {
 		earliest = MIN(earliest, MIN(entries[i].audit_at, entries[i].restart_at));
+		earliest = MIN(earliest, background_next(&entries[i]));
 	}
 	return earliest;
 }

@@ -35,20 +35,23 @@ void partition_build_init(const struct boot_info *info)
 }
 
 /*
- * Pages of a pool: what every partition has, and the worst case of its MMU: each 4 KiB page
- * by an SPTE and an rmap head of its own (8 bytes each), plus an eighth for what guests do
- * outside their memory.
+ * Pages of a pool, where the manifest does not say: what every partition has, and the worst case of
+ * its MMU: each 4 KiB page by an SPTE and an rmap head of its own (8 bytes each), plus an eighth
+ * for what guests do outside their memory.
  */
-static size_t pool_pages(uint64_t memory)
+static size_t pool_pages(const struct partition_config *config)
 {
-	size_t mmu = (size_t)(memory / PAGE_SIZE / 512 * 2 + 64);
+	size_t mmu = (size_t)(config->memory / PAGE_SIZE / 512 * 2 + 64);
 
+	if (config->mmu_pool != 0) {
+		return (size_t)(config->mmu_pool / PAGE_SIZE);
+	}
 	return POOL_FIXED_PAGES + mmu + mmu / 8;
 }
 
 static int create_pool(struct partition_entry *entry, struct error_text *error)
 {
-	size_t pages = pool_pages(entry->config->memory);
+	size_t pages = pool_pages(entry->config);
 	struct partition *partition;
 	struct pool pool;
 	pfn_t start;

@@ -76,6 +76,7 @@ static const char good[] = "# the demo\n"
 			   "debug-exit = yes\n"
 			   "manager = yes\n"
 			   "absent = 16M .. 0x1400000\n"
+			   "mmu-pool = 2M\n"
 			   "  [ partition \"Pulse_2-x\" ]\n"
 			   "kernel=pulse.bin\n"
 			   "format=raw\n"
@@ -110,12 +111,13 @@ static void check_good(void)
 	assert_true(web->debug_exit);
 	assert_true(web->manager);
 	assert_true(web->absent_start == 16 * MIB && web->absent_end == 20 * MIB);
+	assert_int_equal(web->mmu_pool, 2 * MIB);
 	assert_int_equal(web->line, 6);
 	assert_string_equal(pulse->name, "Pulse_2-x");
 	assert_int_equal(pulse->format, FORMAT_RAW);
 	assert_true(pulse->load == 0x7c00 && pulse->entry == 0x7c01);
 	assert_true(pulse->memory == MIB);
-	assert_int_equal(pulse->line, 22);
+	assert_int_equal(pulse->line, 23);
 	/* Defaults. */
 	assert_int_equal(pulse->vcpus, 1);
 	assert_true(pulse->cpus == 0);
@@ -304,6 +306,10 @@ static void test_key_errors(void **state)
 		{ "start = true", "m:5: start: \"true\" is not known; allowed are no, yes\n" },
 		{ "debug-exit = 1", "m:5: debug-exit: \"1\" is not known; allowed are no, yes\n" },
 		{ "manager = 1", "m:5: manager: \"1\" is not known; allowed are no, yes\n" },
+		{ "mmu-pool = 4X", "m:5: mmu-pool: \"4X\" is no size; a number with K, M, G or T "
+				   "is allowed\n" },
+		{ "mmu-pool = 512K",
+		  "m:5: mmu-pool: 512K is out of range; 1M to 16G are allowed\n" },
 		{ "absent = 16M-20M", "m:5: absent: \"16M-20M\" is no range; START..END, as in "
 				      "16M..20M, is allowed\n" },
 		{ "absent = 16M..16M", "m:5: absent: \"16M..16M\" is no range; START..END, as in "
