@@ -44,7 +44,7 @@ struct partition_config {
 	struct module_config modules[PARTITION_MODULES_MAX];
 	unsigned int module_count;
 	char cmdline[CMDLINE_MAX];
-	uint64_t memory; /* bytes, a multiple of 4 KiB; 1 MiB to 1 TiB */
+	uint64_t memory;   /* bytes, a multiple of 4 KiB; 1 MiB to 1 TiB */
 	uint64_t mmu_pool; /* bytes of metadata, as memory; 0: as much as the memory may need */
 	unsigned int vcpus;
 	uint64_t cpus; /* a bit per host CPU; 0: any */
