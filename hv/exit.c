@@ -111,15 +111,15 @@ static enum outcome handle_mmu_result(struct vcpu *vcpu, enum mmu_result result)
 	return crash(vcpu, "unknown answer of the MMU");
 }
 
-static enum outcome handle_nested_fault(struct vcpu *vcpu)
+/* A fault of the CPU itself, on its way through the guest's page tables. */
+static enum outcome handle_table_walk(struct vcpu *vcpu)
 {
 	const struct exit_fault *fault = &vcpu->exit.fault;
 	pfn_t frame;
 
 	vcpu_sync_view(vcpu);
 	/* Not by mmu_fault(): it would keep the answer "device here" for accesses to come. */
-	if (fault->table_walk &&
-	    mmu_page_lookup(&vcpu->partition->mmu, gpa_to_gfn(fault->address), &frame) == -ENOENT) {
+	if (mmu_page_lookup(&vcpu->partition->mmu, gpa_to_gfn(fault->address), &frame) == -ENOENT) {
 		return table_outside_memory(vcpu);
 	}
 	return handle_mmu_result(vcpu, mmu_fault(&vcpu->mmu, fault->address, fault->access));
@@ -167,8 +167,8 @@ static enum outcome dispatch(struct vcpu *vcpu)
 		return inject_gp(vcpu);
 	case EXIT_EXCEPTION:
 		return handle_exception(vcpu);
-	case EXIT_NESTED_FAULT:
-		return handle_nested_fault(vcpu);
+	case EXIT_NESTED_FAULT: /* the others come by exit_handle() */
+		return handle_table_walk(vcpu);
 	case EXIT_MALFORMED:
 		return handle_malformed(vcpu);
 	case EXIT_TRIPLE_FAULT:
@@ -216,17 +216,9 @@ static bool needs_length(const struct exit *exit)
 	       exit->kind <= EXIT_PAUSE && !(exit->kind == EXIT_CR_ACCESS && exit->cr.needs_decode);
 }
 
-enum outcome exit_handle(struct vcpu *vcpu)
+/* Does what the handler of the exit leaves to be done. */
+static enum outcome conclude(struct vcpu *vcpu, enum outcome outcome)
 {
-	struct exit *exit = &vcpu->exit;
-	enum outcome outcome = OUTCOME_NEXT;
-
-	if (needs_length(exit)) {
-		outcome = fetch_length(vcpu);
-	}
-	if (outcome == OUTCOME_NEXT) {
-		outcome = dispatch(vcpu);
-	}
 	if (likely(outcome == OUTCOME_NEXT)) {
 		return exit_finish_instruction(vcpu);
 	}
@@ -240,4 +232,35 @@ enum outcome exit_handle(struct vcpu *vcpu)
 		return OUTCOME_RESUME;
 	}
 	return outcome;
+}
+
+/* Not inlined: its registers and locals would be a burden to exit_handle(). */
+static __attribute__((noinline)) enum outcome handle_other(struct vcpu *vcpu)
+{
+	enum outcome outcome = OUTCOME_NEXT;
+
+	if (needs_length(&vcpu->exit)) {
+		outcome = fetch_length(vcpu);
+	}
+	if (outcome == OUTCOME_NEXT) {
+		outcome = dispatch(vcpu);
+	}
+	return conclude(vcpu, outcome);
+}
+
+enum outcome exit_handle(struct vcpu *vcpu)
+{
+	const struct exit_fault *fault = &vcpu->exit.fault;
+	enum mmu_result result;
+
+	/* The guest's own access to memory first, and shortly: it is the path that counts. */
+	if (vcpu->exit.kind != EXIT_NESTED_FAULT || unlikely(fault->table_walk)) {
+		return handle_other(vcpu);
+	}
+	vcpu_sync_view(vcpu);
+	result = mmu_fault(&vcpu->mmu, fault->address, fault->access);
+	if (likely(result == MMU_FIXED)) {
+		return OUTCOME_RESUME;
+	}
+	return conclude(vcpu, handle_mmu_result(vcpu, result));
 }

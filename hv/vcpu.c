@@ -36,10 +36,8 @@ static void run_timers(struct partition *partition)
 }
 
 /* An NMI that the vLAPIC accepted becomes the vCPU's. */
-static void take_nmi(struct vcpu *vcpu)
+static void take_nmi(struct vcpu *vcpu, struct vlapic *vlapic)
 {
-	struct vlapic *vlapic = &vcpu->partition->devices.vlapic;
-
 	if (unlikely(vlapic->nmi)) {
 		vlapic->nmi = false;
 		vcpu->virt.nmi_pending = true;
@@ -118,7 +116,7 @@ enum vcpu_result vcpu_run(struct vcpu *vcpu)
 		if (vcpu->now >= partition->next_timer) {
 			run_timers(partition);
 		}
-		take_nmi(vcpu);
+		take_nmi(vcpu, &partition->devices.vlapic);
 		vcpu->virt.offer = vdevs_pending_vector(&partition->devices);
 		if (!may_run(vcpu)) {
 			return VCPU_BLOCKED;
@@ -130,14 +128,19 @@ enum vcpu_result vcpu_run(struct vcpu *vcpu)
 		mmu_read_begin(&vcpu->mmu);
 		outcome = exit_handle(vcpu);
 		mmu_read_end(&vcpu->mmu);
-		if (unlikely(outcome == OUTCOME_LATER)) {
-			outcome = hypercall_later(vcpu);
+		if (outcome != OUTCOME_RESUME) {
+			if (outcome == OUTCOME_LATER) {
+				outcome = hypercall_later(vcpu);
+			}
+			if (outcome == OUTCOME_FAULT) {
+				memory_fault_park(vcpu);
+				return VCPU_BLOCKED;
+			}
+			if (outcome == OUTCOME_CORE) {
+				return VCPU_INTERRUPTED;
+			}
 		}
-		if (unlikely(outcome == OUTCOME_FAULT)) {
-			memory_fault_park(vcpu);
-			return VCPU_BLOCKED;
-		}
-		if (outcome == OUTCOME_CORE || partition->console_wakeup) {
+		if (unlikely(partition->console_wakeup)) {
 			return VCPU_INTERRUPTED;
 		}
 	}

@@ -31,12 +31,16 @@ struct backing {
 	_Atomic uint64_t root; /* a link: a node's address, 0: no exceptions */
 };
 
+static inline bool backing_has_exceptions(const struct backing *backing)
+{
+	/* Acquire: pairs with the store that links a node. */
+	return atomic_load_explicit(&backing->root, memory_order_acquire) != 0;
+}
+
 /* True when every page of the slot is where the slot says. */
 static inline bool backing_is_plain(const struct backing *backing, const struct memslot *slot)
 {
-	/* Acquire: pairs with the store that links a node. */
-	return likely(atomic_load_explicit(&backing->root, memory_order_acquire) == 0 &&
-		      !(slot->flags & MEMSLOT_ABSENT));
+	return likely(!backing_has_exceptions(backing) && !(slot->flags & MEMSLOT_ABSENT));
 }
 
 /* The frame behind a page of the slot; false: it is absent. */

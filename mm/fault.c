@@ -51,6 +51,9 @@ static struct table *descend_from_root(struct mmu_vcpu *vcpu, const struct mmu_r
 		struct table *child;
 
 		*spte = table_get(mmu, table, index);
+		if (level <= 2) {
+			vcpu->last_table = table;
+		}
 		if (!spte_is_table(*spte, level)) {
 			return table;
 		}
@@ -63,9 +66,6 @@ static struct table *descend_from_root(struct mmu_vcpu *vcpu, const struct mmu_r
 			return NULL;
 		}
 		table = child;
-		if (level == 2) {
-			vcpu->last_table = table;
-		}
 	}
 }
 
@@ -214,23 +214,12 @@ static bool walk_is_broken(const struct mmu *mmu, const struct mmu_root *root, g
 	return false;
 }
 
-static void count_fixed(struct mmu_stats *stats, unsigned int level)
-{
-	if (level == 1) {
-		stat_count(&stats->fixed_4k, 1);
-	} else if (level == 2) {
-		stat_count(&stats->fixed_2m, 1);
-	} else {
-		stat_count(&stats->fixed_1g, 1);
-	}
-}
-
 /* What slot and view allow at the page; in a logged slot as if it were dirty. */
 static unsigned int allowed_rights(const struct fault *fault, unsigned int view)
 {
 	unsigned int rights = memslot_rights(fault->slot);
 
-	if (unlikely(fault->slots->limited_views & (UINT32_C(1) << view))) {
+	if (unlikely(view_is_limited(fault->slots, view))) {
 		rights &= memslots_view_rights(fault->slots, view, fault->page);
 	}
 	return rights;
@@ -254,7 +243,7 @@ static unsigned int allowed_level(const struct fault *fault, unsigned int view)
 {
 	unsigned int level = fault->level;
 
-	if (unlikely(fault->slots->limited_views & (UINT32_C(1) << view))) {
+	if (unlikely(view_is_limited(fault->slots, view))) {
 		level = memslots_view_level(fault->slots, view, fault->page, level);
 	}
 	while (level > 1 && reaches_invalidation(fault, level)) {
@@ -291,8 +280,7 @@ static inline spte_t wanted_leaf(const struct fault *fault, unsigned int view, u
 	const struct memslot *slot = fault->slot;
 	uint64_t above = fault->page.v & (level_frames(level) - 1); /* pages into the leaf */
 
-	if (unlikely((slot->flags & MEMSLOT_LOG_DIRTY) ||
-		     (fault->slots->limited_views & (UINT32_C(1) << view)))) {
+	if (unlikely((slot->flags & MEMSLOT_LOG_DIRTY) || (view_is_limited(fault->slots, view)))) {
 		return wanted_leaf_slowly(fault, view, level);
 	}
 	return (spte_t){ slot->leaf[level - 1].v | pfn_to_hpa(pfn(fault->frame.v - above)).v };
@@ -332,23 +320,16 @@ static int fill(struct mmu_held held, const struct fault *fault, const struct mm
 {
 	unsigned int found = role_level(table->role);
 	unsigned int level = found == 1 ? 1 : MIN(found, allowed_level(fault, root->view));
-	gfn_t first = level_align(fault->page, level);
 	int error;
 
-	if (likely(level == found && spte_is_empty(old) && fault->slot->flags == 0 &&
-		   fault->frame.v == memslot_pfn(fault->slot, fault->page).v &&
-		   !(fault->slots->limited_views & (UINT32_C(1) << root->view)))) {
-		error = table_fill(held, table, fault->slot, first);
-	} else {
-		error = install(held, table, first, level, old,
-				wanted_leaf(fault, root->view, level));
-	}
+	error = install(held, table, level_align(fault->page, level), level, old,
+			wanted_leaf(fault, root->view, level));
 	if (unlikely(error)) {
 		*result = MMU_BUGGED;
 		return error == -EIO ? 0 : error;
 	}
 	fault->vcpu->again.count = 0;
-	count_fixed(&held.mmu->stats, level);
+	stat_count(&held.mmu->stats.fixed[level - 1], 1);
 	*result = MMU_FIXED;
 	return 0;
 }
@@ -596,20 +577,19 @@ static void look_up(struct fault *fault)
 	}
 }
 
-/* See mmu.h. O(depth), but for a split, and the shrinker when the pool is exhausted. */
-enum mmu_result mmu_fault(struct mmu_vcpu *vcpu, gpa_t address, unsigned int access)
+/* The rest of mmu_fault(). O(depth), but for a split, and the shrinker when the pool is exhausted.
+ */
+enum mmu_result fault_any(struct mmu_vcpu *vcpu, gpa_t address, unsigned int access)
 {
-	struct mmu *mmu = vcpu->mmu;
 	struct fault fault;
 
-	if (bug_is_set(mmu->config.bug)) {
+	if (bug_is_set(vcpu->mmu->config.bug)) {
 		return MMU_BUGGED;
 	}
 	fault.vcpu = vcpu;
 	fault.address = address;
 	fault.page = gpa_to_gfn(address);
 	fault.access = access;
-	stat_count(&mmu->stats.faults, 1);
 	look_up(&fault);
 	if (!fault.slot) {
 		return fault_mmio(&fault);

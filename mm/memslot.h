@@ -84,6 +84,12 @@ struct memslot_limits {
 	const struct spte_format *format;
 };
 
+/* True when the slots are not all that decides in `view`. Mostly no view is limited. */
+static inline bool view_is_limited(const struct memslots *slots, unsigned int view)
+{
+	return unlikely(slots->limited_views) && (slots->limited_views >> view & 1);
+}
+
 static inline bool memslot_covers(const struct memslot *slot, gfn_t frame)
 {
 	return frame.v - slot->gfn.v < slot->page_count;
@@ -120,6 +126,13 @@ static inline unsigned int memslot_level(const struct memslot *slot, gfn_t frame
 		level--;
 	}
 	return level;
+}
+
+/* memslot_level() is at least `level`, for who asks for one level only. */
+static inline bool memslot_has_level(const struct memslot *slot, gfn_t frame, unsigned int level)
+{
+	return level == 1 ||
+	       frame.v - slot->large[level - 2].first.v < slot->large[level - 2].count;
 }
 
 /* The slot of an id, or NULL. */

@@ -85,9 +85,7 @@ enum mmu_result {
 /* Counters for `mmu stat`: relaxed atomics, for faults count in parallel. */
 struct mmu_stats {
 	_Atomic uint64_t faults;
-	_Atomic uint64_t fixed_4k;
-	_Atomic uint64_t fixed_2m;
-	_Atomic uint64_t fixed_1g;
+	_Atomic uint64_t fixed[MMU_LEVELS - 1]; /* by leaf: 4 KiB, 2 MiB, 1 GiB */
 	_Atomic uint64_t mmio_installed;
 	_Atomic uint64_t mmio_hits;
 	_Atomic uint64_t retries;
@@ -122,7 +120,8 @@ struct mmu_vcpu {
 	_Atomic bool stale;
 	_Atomic unsigned int view; /* others read it for the shell */
 	struct mmu_root *root;	   /* of `view`; holds a reference; under the MMU lock */
-	struct table *last_table;  /* of the last fault; believed only after a comparison */
+	/* Of the last fault, NULL without a root; believed only after a comparison. */
+	struct table *last_table;
 	unsigned int slot_hint;
 	struct mmu_again again;
 	struct mmu_cache cache;

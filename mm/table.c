@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Table pages and the one function that stores SPTEs. The idea: every change is described
+ * Table pages and the function that stores SPTEs. The idea: every change is described
  * first (struct change), then each rule that forbids it is asked (check_change(), in
  * table_check.c), then memory for the rmap is taken; after that the entry is claimed by
  * compare-and-swap, and the rmap, the count and the store follow, in this order: whoever sees
@@ -83,22 +83,20 @@ static int reserve_rmap(struct mmu_held held, const struct change *c, struct rma
 	return result == RMAP_OK ? 0 : -ENOMEM;
 }
 
+/* After reserve_rmap(), which has seen to the memory. */
 static int add_rmap(struct mmu_held held, const struct change *c, struct rmap_path *path)
 {
 	enum rmap_result result = rmap_add(&c->mmu->rmap, held.cache, path, change_sptep(c));
 
-	if (likely(result == RMAP_OK)) {
-		return 0;
-	}
 	if (PARTITION_DATA_BUG_ON(c->mmu->config.bug, result == RMAP_DUPLICATE, RULE_I1,
 				  NEW_PLACE(c), .rmap_head = rmap_word_get(path->head),
 				  .text = "rmap add: the SPTE is there already") ||
-	    PARTITION_DATA_BUG_ON(c->mmu->config.bug, result == RMAP_DAMAGED, RULE_I2, NEW_PLACE(c),
+	    PARTITION_DATA_BUG_ON(c->mmu->config.bug, result != RMAP_OK, RULE_I2, NEW_PLACE(c),
 				  .rmap_head = rmap_word_get(path->head),
 				  .text = "rmap add: the chain is damaged")) {
 		return -EIO;
 	}
-	return -ENOMEM;
+	return 0;
 }
 
 /* The three violations of a removal, and two more that a damaged chain has. */
@@ -253,7 +251,7 @@ static struct change describe(struct mmu_held held, struct table *table, unsigne
 }
 
 /*
- * The one function that stores SPTEs: entry `index` of `table` from `old` to `new`. 0;
+ * The function that stores SPTEs, the plain fill of fault_plain.c excepted: entry `index` of `table` from `old` to `new`. 0;
  * -EAGAIN and nothing stored when another value is there; -ENOMEM and nothing stored when the
  * rmap has no memory; -EIO when a rule forbids it (the partition is bugged, and what was
  * stored is not trusted any more). With the lock shared, nothing present goes and no large
@@ -276,58 +274,6 @@ int table_store(struct mmu_held held, struct table *table, unsigned int index, s
 	}
 	error = claim(&c);
 	return error ? error : install(held, &c);
-}
-
-/*
- * True when no rule can forbid to fill an empty entry with the slot's own leaf for `page`, as
- * is nearly always so. What it does not accept is not wrong: change_check() decides then.
- */
-static inline bool is_plain_fill(const struct mmu *mmu, const struct table *table,
-				 const struct memslot *slot, gfn_t page, unsigned int level)
-{
-	/* I3, I11: the leaf was checked with the slot; I2: its frame is the slot's. */
-	pfn_t frame = memslot_pfn(slot, page);
-	owner_t owner = mmu->config.owner;
-
-	return slot->flags == 0 && memslot_level(slot, page) >= level &&	      /* I12, I13 */
-	       backing_is_plain(&mmu->backing[slot->id], slot) &&		      /* I2 */
-	       mmu->root_store[FIELD_GET(ROLE_ROOT, table->role)].valid &&	      /* I6 */
-	       table->state == TABLE_LINKED && table_count(table) < SPTE_PER_TABLE && /* I14, I5 */
-	       memslot_covers(slot, page) &&					      /* I12 */
-	       frames_are_private(frame, level_frames(level), owner);		      /* I4 */
-}
-
-/*
- * table_store() for the commonest store: the slot's own leaf where nothing was, for a fault in
- * a view without ranges. `page` is aligned to the table's level.
- */
-int table_fill(struct mmu_held held, struct table *table, const struct memslot *slot, gfn_t page)
-{
-	struct mmu *mmu = held.mmu;
-	unsigned int level = role_level(table->role);
-	unsigned int index = level_index(page, level);
-	_Atomic uint64_t *entry = &table_entries(mmu, table)[index];
-	spte_t leaf = memslot_leaf(slot, page, level);
-	uint64_t seen = 0;
-
-	if (unlikely(!is_plain_fill(mmu, table, slot, page, level))) {
-		return table_store(held, table, index, (spte_t){ 0 }, leaf);
-	}
-	/* Acquire, release: as in claim() and publish(). */
-	if (RETRY_ON(!atomic_compare_exchange_strong_explicit(
-		    entry, &seen, SPTE_FROZEN, memory_order_acquire, memory_order_relaxed))) {
-		return -EAGAIN;
-	}
-	if (unlikely(!rmap_add_hinted(&mmu->rmap, &held.cache->hint, slot, page, level,
-				      table_sptep(mmu, table, index)))) {
-		struct change c = describe(held, table, index, (spte_t){ 0 }, leaf);
-
-		c.slot = slot;
-		return install(held, &c);
-	}
-	atomic_fetch_add_explicit(&table->count, 1, memory_order_relaxed);
-	atomic_store_explicit(entry, leaf.v, memory_order_release);
-	return 0;
 }
 
 /* Freezes an empty entry for the caller alone; false: it is not empty any more. */

@@ -190,8 +190,6 @@ void table_retire(struct mmu_held held, struct table *table);
 /* From `old` to `new` in one step, or -EAGAIN when another value is there by now. */
 int __must_check table_store(struct mmu_held held, struct table *table, unsigned int index,
 			     spte_t old, spte_t new);
-int __must_check table_fill(struct mmu_held held, struct table *table, const struct memslot *slot,
-			    gfn_t page);
 /* Claims an empty entry, so that what comes below it can be made; then one of the two. */
 bool __must_check table_claim(struct mmu_held held, struct table *table, unsigned int index);
 int __must_check table_store_claimed(struct mmu_held held, struct table *table, unsigned int index,
@@ -214,6 +212,9 @@ bool table_collapse(struct mmu_held held, unsigned int *budget);
 /* flush.c */
 void table_flush_later(struct mmu_held held, unsigned int view, gfn_t start, uint64_t count);
 void table_flush(struct mmu_held held);
+
+/* fault.c: a fault that is not the plain one, the lock not held. */
+enum mmu_result fault_any(struct mmu_vcpu *vcpu, gpa_t address, unsigned int access);
 
 /* mmu.c */
 void *mmu_take_page(struct mmu_held held);

@@ -97,7 +97,7 @@ static bool view_allows(const struct change *c)
 	unsigned int view = role_view(c->table->role);
 	unsigned int rights = c->mmu->config.format->rights(c->new);
 
-	if (likely(!(c->slots->limited_views & (UINT32_C(1) << view)))) {
+	if (likely(!view_is_limited(c->slots, view))) {
 		return true;
 	}
 	return !(rights & ~memslots_view_rights(c->slots, view, c->gfn)) &&

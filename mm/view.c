@@ -262,6 +262,7 @@ static int hold_root(struct mmu_held held, struct mmu_vcpu *vcpu, struct mmu_roo
 		root_get(held, root);
 	}
 	vcpu->root = root;
+	vcpu->last_table = NULL;
 	return before ? root_put(held, before) : 0;
 }
 

@@ -18,9 +18,9 @@ struct stat_row {
 
 static const struct stat_row rows[] = {
 	{ "faults", offsetof(struct mmu_stats, faults) },
-	{ "fixed_4k", offsetof(struct mmu_stats, fixed_4k) },
-	{ "fixed_2m", offsetof(struct mmu_stats, fixed_2m) },
-	{ "fixed_1g", offsetof(struct mmu_stats, fixed_1g) },
+	{ "fixed_4k", offsetof(struct mmu_stats, fixed[0]) },
+	{ "fixed_2m", offsetof(struct mmu_stats, fixed[1]) },
+	{ "fixed_1g", offsetof(struct mmu_stats, fixed[2]) },
 	{ "mmio_installed", offsetof(struct mmu_stats, mmio_installed) },
 	{ "mmio_hits", offsetof(struct mmu_stats, mmio_hits) },
 	{ "retries", offsetof(struct mmu_stats, retries) },

@@ -125,15 +125,10 @@ void vdevs_timer(struct vdevs *devices, enum vtimer timer)
 	}
 }
 
-/* The vector to offer to the vCPU now, -1: none. Changes nothing. */
-int vdevs_pending_vector(struct vdevs *devices)
+/* The part of vdevs_pending_vector() that an old kernel needs. Changes nothing. */
+int vdevs_pending_extint(struct vdevs *devices)
 {
-	int vector = vlapic_pending(&devices->vlapic);
-
-	if (vector >= 0 || !devices->vpic.output || !vlapic_takes_extint(&devices->vlapic)) {
-		return vector;
-	}
-	return vpic_pending_vector(&devices->vpic);
+	return vlapic_takes_extint(&devices->vlapic) ? vpic_pending_vector(&devices->vpic) : -1;
 }
 
 /*

@@ -42,11 +42,22 @@ int __must_check vdevs_init(struct vdevs *devices, uint64_t memory_bytes, bool d
 /* Called when the deadline of `timer` has passed. */
 void vdevs_timer(struct vdevs *devices, enum vtimer timer);
 
+/* The vector that the 8259 pair has for the vCPU (through LINT0 as ExtINT), or -1. */
+int vdevs_pending_extint(struct vdevs *devices);
+
 /*
  * The vector that the vCPU should be offered now, or -1: the vLAPIC's highest above its PPR,
- * else the 8259's (through LINT0 as ExtINT). Does not change anything.
+ * else the 8259's. Does not change anything.
  */
-int vdevs_pending_vector(struct vdevs *devices);
+static inline int vdevs_pending_vector(struct vdevs *devices)
+{
+	int vector = vlapic_pending(&devices->vlapic);
+
+	if (unlikely(vector < 0 && devices->vpic.output)) {
+		return vdevs_pending_extint(devices);
+	}
+	return vector;
+}
 
 /*
  * The guest took `vector` (as offered): IRR to ISR, or the 8259's INTA. To be called before any

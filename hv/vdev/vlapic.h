@@ -127,7 +127,8 @@ void vlapic_init(struct vlapic *vlapic, struct vdev_host *host, uint32_t id);
 /* The highest vector above the PPR, or -1. */
 static inline int vlapic_pending(const struct vlapic *vlapic)
 {
-	return (vlapic->irr.highest >> 4) > (vlapic->ppr >> 4) ? vlapic->irr.highest : -1;
+	/* Above in its class, which is bits 7:4. */
+	return vlapic->irr.highest > (vlapic->ppr | 15) ? vlapic->irr.highest : -1;
 }
 
 static inline bool vlapic_hw_enabled(const struct vlapic *vlapic)

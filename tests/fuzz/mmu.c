@@ -46,7 +46,7 @@ static uint64_t changes_of(const struct mmu *mmu)
 {
 	const struct mmu_stats *stats = &mmu->stats;
 
-	return stats->fixed_4k + stats->fixed_2m + stats->fixed_1g + stats->mmio_installed +
+	return stats->fixed[0] + stats->fixed[1] + stats->fixed[2] + stats->mmio_installed +
 	       stats->zaps + stats->flushes + stats->tables + stats->splits;
 }
 

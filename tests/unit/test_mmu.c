@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MMU as the hypervisor uses it: slots, faults, MMIO, views, the pool running out. The
- * audit runs after each step. That broken rules are found is test_mmu_rules.c.
+ * The MMU as the hypervisor uses it: slots, faults, MMIO, views. The audit runs after each
+ * step. That broken rules are found is test_mmu_rules.c.
  */
 /* sources: mm/[a-z]*.c lib/bug.c lib/status.c lib/printf.c tests/unit/harness.c */
 #include "tests/unit/mmu_fixture.h"
@@ -40,7 +40,7 @@ static void test_fills_4k(void **state)
 		assert_int_equal(mmu_rmap_list(&fixture.mmu, gfn(0x73), entries, 2), 1);
 		assert_int_equal(entries[0].sptep.v, step.sptep.v);
 		assert_int_equal(entries[0].spte, step.spte);
-		assert_int_equal(fixture.mmu.stats.fixed_4k, 2);
+		assert_int_equal(fixture.mmu.stats.fixed[0], 2);
 		fixture_end(&fixture);
 	}
 }
@@ -65,8 +65,8 @@ static void test_fills_large(void **state)
 		assert_int_equal(fixture_fault(&fixture, 0x802ff, MMU_WRITE), MMU_FIXED);
 		assert_int_equal(fixture_walk(&fixture, 0, 0x802ff).level, 1);
 		assert_clean(&fixture);
-		assert_int_equal(fixture.mmu.stats.fixed_1g, 1);
-		assert_int_equal(fixture.mmu.stats.fixed_2m, 1);
+		assert_int_equal(fixture.mmu.stats.fixed[2], 1);
+		assert_int_equal(fixture.mmu.stats.fixed[1], 1);
 		/* 7: below 0.01 % of 1 GiB, nothing is allocated for each gfn. */
 		assert_true(fixture.pool.used_count < 26);
 		assert_int_equal(fixture_delete(&fixture, 7), 0);
@@ -277,7 +277,7 @@ static void test_delete_gives_everything_back(void **state)
 			fixture_fault(&fixture, 0x1001 + n, MMU_WRITE);
 		}
 		assert_clean(&fixture);
-		assert_true(fixture.mmu.stats.fixed_2m > 0 && fixture.mmu.stats.fixed_4k > 0);
+		assert_true(fixture.mmu.stats.fixed[1] > 0 && fixture.mmu.stats.fixed[0] > 0);
 		flushes = fixture.flush_count;
 		assert_int_equal(fixture_delete(&fixture, 3), 0);
 		assert_true(fixture.flush_count > flushes);
@@ -359,220 +359,6 @@ static void test_no_progress_is_stuck(void **state)
 	assert_true(tries > 1);
 	assert_clean(&fixture);
 	fixture_end(&fixture);
-}
-
-/* The shrinker: a pool far too small for all mappings at once still serves every fault. */
-static void test_small_pool_reclaims(void **state)
-{
-	(void)state;
-	for (unsigned int f = 0; f < ARRAY_COUNT(formats); f++) {
-		struct fixture_options options = { .format = formats[f], .pool_pages = 24 };
-		struct fixture fixture;
-
-		assert_int_equal(fixture_try(&fixture, &options), 0);
-		fixture_give(RAM, 0x10000, FIXTURE_OWNER);
-		assert_int_equal(fixture_slot(&fixture, 0, 1, 0xf000, RAM, 0), 0);
-		for (uint64_t n = 0; n < 500; n++) {
-			assert_int_equal(fixture_fault(&fixture, 1 + (n * 7919) % 0xf000, MMU_READ),
-					 MMU_FIXED);
-			/* Devices all over the place must not eat what memory needs. */
-			assert_int_equal(fixture_fault(&fixture, 0x100000 + n * 0x40000, MMU_READ),
-					 MMU_MMIO);
-			assert_clean(&fixture);
-		}
-		assert_true(fixture.mmu.stats.reclaimed > 100);
-		assert_int_equal(fixture_delete(&fixture, 0), 0);
-		assert_clean(&fixture);
-		fixture_end(&fixture);
-	}
-}
-
-/* The shrinker spares a table that the CPU has walked since it last looked. */
-static void test_shrinker_prefers_cold_tables(void **state)
-{
-	struct fixture fixture;
-	struct mmu_held held;
-	struct table *parent;
-	struct mmu_walk walk;
-	spte_t link;
-
-	(void)state;
-	fixture_start(&fixture, &ept_format);
-	fixture_give(RAM, 0x1000, FIXTURE_OWNER);
-	assert_int_equal(fixture_slot(&fixture, 0, 1, 0xf00, RAM, 0), 0);
-	assert_int_equal(fixture_fault(&fixture, 0x1, MMU_READ), MMU_FIXED);
-	assert_int_equal(fixture_fault(&fixture, 0x201, MMU_READ), MMU_FIXED);
-	mmu_walk(&fixture.mmu, 0, gpa(0x1000), &walk);
-	parent = table_of(&fixture.mmu, hpa_to_pfn(walk.steps[SPTE_LEVELS - 2].sptep));
-	held = mmu_lock(&fixture.mmu);
-	link = table_get(&fixture.mmu, parent, 0);
-	assert_int_equal(
-		table_store(held, parent, 0, link, (spte_t){ link.v | ept_format.accessed }), 0);
-	assert_true(table_reclaim(held));
-	mmu_unlock(held);
-	assert_true(fixture_walk(&fixture, 0, 0x1).present);
-	assert_false(fixture_walk(&fixture, 0, 0x201).present);
-	assert_clean(&fixture);
-	fixture_end(&fixture);
-}
-
-/* Whatever was asked for, no rule broke on the way. */
-static void assert_not_bugged(struct fixture *fixture)
-{
-	const struct bug_record *first = bug_first(&fixture->bug);
-
-	if (first) {
-		fail_msg("%s: %s (gfn 0x%llx)", rule_name(first->site->rule), first->detail.text,
-			 (unsigned long long)first->detail.gfn);
-	}
-}
-
-/* A change failed for want of memory at most, and then the slots are the old ones. */
-static void step(struct fixture *fixture, const struct memslots *before, int status)
-{
-	assert_not_bugged(fixture);
-	if (status == -ENOMEM) {
-		assert_ptr_equal(fixture->mmu.slots, before);
-	}
-	assert_clean(fixture);
-}
-
-#define STEP(fixture, change)                                          \
-	do {                                                           \
-		const struct memslots *before_ = (fixture)->mmu.slots; \
-		step(fixture, before_, change);                        \
-	} while (0)
-
-static const uint64_t oom_frames[] = { 0x10, 0x211, 0x40000, 0x40801, 0xfee00, 0x5000000, 0x40400 };
-
-static void faults_for_oom(struct fixture *fixture, unsigned int view, unsigned int access)
-{
-	for (unsigned int i = 0; i < ARRAY_COUNT(oom_frames); i++) {
-		enum mmu_result result = fixture_fault_in(fixture, view, oom_frames[i], access);
-
-		assert_not_bugged(fixture);
-		assert_true(result != MMU_STUCK && result != MMU_BUGGED);
-	}
-	assert_clean(fixture);
-}
-
-/* Several views, and their ends in the middle of large leaves. */
-static void views_for_oom(struct fixture *fixture)
-{
-	struct mmu *mmu = &fixture->mmu;
-	struct error_text error;
-
-	STEP(fixture, fixture_slot(fixture, 0, 0x10, 0x400, RAM + 1, 0));
-	STEP(fixture, fixture_slot(fixture, 1, 0x40000, 0x802, RAM, 0));
-	for (unsigned int view = 0; view < 3; view++) {
-		faults_for_oom(fixture, view, MMU_READ);
-	}
-	STEP(fixture, mmu_view_protect(mmu, 1, gfn(0x40123), 0x300, MMU_READ, &error));
-	STEP(fixture, mmu_view_protect(mmu, 2, gfn(0x40500), 0x180, 0, &error));
-	faults_for_oom(fixture, 1, MMU_WRITE);
-	STEP(fixture, mmu_view_protect(mmu, 1, gfn(0), 0x100000, SPTE_RIGHTS_ALL, &error));
-	(void)mmu_work(mmu, 100000);
-	faults_for_oom(fixture, 0, MMU_READ);
-	STEP(fixture, mmu_view_destroy(mmu, 1, &error));
-	STEP(fixture, mmu_view_destroy(mmu, 2, &error));
-	mmu_zap_all(mmu);
-	faults_for_oom(fixture, 0, MMU_WRITE);
-	STEP(fixture, fixture_delete(fixture, 1));
-	STEP(fixture, fixture_delete(fixture, 0));
-}
-
-/* Pages out and in, backing that changes, a dirty log, slots of another shape. */
-static void changes_for_oom(struct fixture *fixture)
-{
-	struct mmu *mmu = &fixture->mmu;
-	uint64_t bitmap[0x400 / 64];
-	struct error_text error;
-	pfn_t frame;
-
-	STEP(fixture, fixture_slot(fixture, 0, 0x10, 0x400, RAM + 1, 0));
-	STEP(fixture, fixture_slot(fixture, 1, 0x40000, 0x802, RAM, 0));
-	STEP(fixture, fixture_slot(fixture, 2, 0x2000, 0x100, RAM, MEMSLOT_LOG_DIRTY));
-	faults_for_oom(fixture, 0, MMU_READ);
-	STEP(fixture, mmu_page_remove(mmu, gfn(0x40400), &frame));
-	STEP(fixture, mmu_page_remove(mmu, gfn(0x211), &frame));
-	STEP(fixture, mmu_page_insert(mmu, gfn(0x211), pfn(RAM + 0x802)));
-	faults_for_oom(fixture, 0, MMU_WRITE);
-	STEP(fixture, mmu_page_insert(mmu, gfn(0x40400), PFN_LINEAR));
-	mmu_invalidate_begin(mmu, gfn(0x40100), 0x123);
-	STEP(fixture, mmu_unmap(mmu, gfn(0x40100), 0x123));
-	mmu_invalidate_end(mmu, gfn(0x40100), 0x123);
-	STEP(fixture, mmu_slot_set_flags(mmu, 0, MEMSLOT_LOG_DIRTY, &error));
-	faults_for_oom(fixture, 0, MMU_WRITE);
-	STEP(fixture, mmu_dirty_read(mmu, 0, 0, 0x400, bitmap, true));
-	STEP(fixture, mmu_slot_set_flags(mmu, 0, 0, &error));
-	STEP(fixture, mmu_slot_set_flags(mmu, 1, MEMSLOT_READ_ONLY, &error));
-	STEP(fixture, mmu_slot_move(mmu, 1, gfn(0x80000), &error));
-	faults_for_oom(fixture, 0, MMU_READ);
-	STEP(fixture, mmu_slot_resize(mmu, 1, 0x345, &error));
-	faults_for_oom(fixture, 0, MMU_READ);
-	(void)mmu_work(mmu, 100000);
-	assert_clean(fixture);
-	for (unsigned int id = 0; id < 3; id++) {
-		STEP(fixture, fixture_delete(fixture, id));
-	}
-}
-
-/* A leaf of 1 GiB that becomes leaves of 2 MiB and 4 KiB. */
-static void huge_leaf_for_oom(struct fixture *fixture)
-{
-	struct mmu *mmu = &fixture->mmu;
-	struct error_text error;
-	pfn_t frame;
-
-	STEP(fixture, fixture_slot(fixture, 1, 0x40000, 0x40000, RAM, 0));
-	(void)fixture_fault_in(fixture, 1, 0x60400, MMU_WRITE);
-	STEP(fixture, mmu_view_protect(mmu, 1, gfn(0x40123), 0x300, MMU_READ, &error));
-	(void)fixture_fault(fixture, 0x40124, MMU_READ);
-	STEP(fixture, mmu_page_remove(mmu, gfn(0x60400), &frame));
-	STEP(fixture, fixture_delete(fixture, 1));
-}
-
-/* Memory fails at the n-th allocation, for every n: an error or a detour, never damage. */
-static void run_without_memory(void (*steps)(struct fixture *fixture), uint64_t frames)
-{
-	for (uint64_t n = 1;; n++) {
-		struct fixture_options options = { .format = &ept_format,
-						   .no_1g = frames < 0x40000,
-						   .fail_at = n };
-		struct fixture fixture;
-		uint64_t left;
-
-		if (fixture_try(&fixture, &options) == 0) {
-			fixture_give(RAM, frames, FIXTURE_OWNER);
-			steps(&fixture);
-		} else {
-			assert_true(n < 4);
-		}
-		left = fixture.pool.fail_at;
-		fixture_end(&fixture);
-		if (left != 0) {
-			assert_true(n > 20);
-			return;
-		}
-	}
-}
-
-static void test_out_of_memory_with_views(void **state)
-{
-	(void)state;
-	run_without_memory(views_for_oom, 0x803);
-}
-
-static void test_out_of_memory_with_changes(void **state)
-{
-	(void)state;
-	run_without_memory(changes_for_oom, 0x803);
-}
-
-static void test_out_of_memory_with_a_huge_leaf(void **state)
-{
-	(void)state;
-	run_without_memory(huge_leaf_for_oom, 0x40000);
 }
 
 static uint64_t next_random(uint64_t *seed)
@@ -732,8 +518,8 @@ static void test_random_sequences(void **state)
 			random_step(&fixture, &seed);
 			assert_clean(&fixture);
 		}
-		assert_true(fixture.mmu.stats.fixed_2m > 5);
-		assert_true(fixture.mmu.stats.fixed_4k > 100);
+		assert_true(fixture.mmu.stats.fixed[1] > 5);
+		assert_true(fixture.mmu.stats.fixed[0] > 100);
 		assert_true(fixture.mmu.stats.splits > 5 && fixture.mmu.stats.collapses > 0);
 		assert_true(fixture.mmu.stats.dirtied > 10 && fixture.mmu.stats.reclaimed > 0);
 		fixture_end(&fixture);
@@ -755,11 +541,6 @@ int main(void)
 		cmocka_unit_test(test_delete_gives_everything_back),
 		cmocka_unit_test(test_views_share_an_rmap),
 		cmocka_unit_test(test_no_progress_is_stuck),
-		cmocka_unit_test(test_small_pool_reclaims),
-		cmocka_unit_test(test_shrinker_prefers_cold_tables),
-		cmocka_unit_test(test_out_of_memory_with_views),
-		cmocka_unit_test(test_out_of_memory_with_changes),
-		cmocka_unit_test(test_out_of_memory_with_a_huge_leaf),
 		cmocka_unit_test(test_random_sequences),
 	};
 

@@ -126,7 +126,8 @@ static void prepare_entry(struct virt_vcpu *vcpu, struct vmcb *vmcb)
 		control->tlb_control =
 			svm_features.flush_by_asid ? VMCB_TLB_FLUSH_ASID : VMCB_TLB_FLUSH_ALL;
 	}
-	if (svm_take_flush_all()) {
+	if (unlikely(svm_flush_all_pending[this_cpu()->id])) {
+		svm_flush_all_pending[this_cpu()->id] = false;
 		control->tlb_control = VMCB_TLB_FLUSH_ALL;
 	}
 	vmcb->save.rax = vcpu->regs.gpr[GPR_RAX];
@@ -240,25 +241,18 @@ static void decode_cr(const struct virt_vcpu *vcpu, const struct vmcb *vmcb, str
 static void decode_nested_fault(const struct vmcb *vmcb, struct exit *exit)
 {
 	uint64_t info = vmcb->control.exitinfo1;
-	uint32_t access = ACCESS_READ;
+	uint32_t access = info & PF_W ? ACCESS_WRITE : ACCESS_READ;
 
-	if (info & PF_I) {
-		access = ACCESS_EXECUTE;
-	}
-	if (info & PF_W) {
-		access = ACCESS_WRITE;
-	}
-	if (info & NPF_TABLE_WALK) {
-		access = ACCESS_READ | ACCESS_WRITE;
+	if (unlikely(info & (PF_I | NPF_TABLE_WALK))) {
+		access = info & NPF_TABLE_WALK ? ACCESS_READ | ACCESS_WRITE : ACCESS_EXECUTE;
 	}
 	exit->kind = info & PF_RSVD ? EXIT_MALFORMED : EXIT_NESTED_FAULT;
 	exit->instruction_length = 0;
-	exit->fault = (struct exit_fault){
-		.address = gpa(vmcb->control.exitinfo2),
-		.access = access,
-		.permitted = info & PF_P ? ACCESS_READ : 0,
-		.table_walk = (info & NPF_TABLE_WALK) != 0,
-	};
+	exit->fault.address = gpa(vmcb->control.exitinfo2);
+	exit->fault.access = access;
+	exit->fault.permitted = info & PF_P ? ACCESS_READ : 0;
+	exit->fault.has_linear = false;
+	exit->fault.table_walk = (info & NPF_TABLE_WALK) != 0;
 }
 
 /* #DB: the CPU has already set DR6; the active bits are those that differ from its rest. */
@@ -337,12 +331,12 @@ static void decode_exit(struct virt_vcpu *vcpu, struct vmcb *vmcb, struct exit *
 	exit->raw_reason = (uint32_t)vmcb->control.exitcode;
 	exit->raw_info = vmcb->control.exitinfo1;
 	exit->rip = vmcb->save.rip;
-	exit->instruction_length = svm_features.next_rip ? length_to(vmcb, vmcb->control.nrip) : 0;
-
-	switch (exit->raw_reason) {
-	case VMEXIT_NPF:
+	if (exit->raw_reason == VMEXIT_NPF) { /* first: it is the path that counts */
 		decode_nested_fault(vmcb, exit);
-		break;
+		return;
+	}
+	exit->instruction_length = svm_features.next_rip ? length_to(vmcb, vmcb->control.nrip) : 0;
+	switch (exit->raw_reason) {
 	case VMEXIT_IOIO:
 		decode_io(vmcb, exit);
 		break;

@@ -24,7 +24,7 @@
 #define INTERCEPTS_EXCEPTION ((uint32_t)(BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC)))
 
 /* Per CPU, each written by its own CPU only: the next entry drops the whole TLB. */
-static bool flush_all_pending[MAX_CPUS];
+bool svm_flush_all_pending[MAX_CPUS];
 
 static_assert(offsetof(struct virt_vcpu, regs) == 0 &&
 		      offsetof(struct vcpu_regs, gpr[GPR_R15]) == 15 * 8,
@@ -136,24 +136,14 @@ static void svm_flush_asid(uint32_t asid, uint64_t nested_root)
 {
 	(void)asid;
 	(void)nested_root;
-	flush_all_pending[this_cpu()->id] = true;
+	svm_flush_all_pending[this_cpu()->id] = true;
 }
 
 /* See virt_ops.flush_root. No tag tells the translations of one root from those of others. */
 static void svm_flush_root(hpa_t root)
 {
 	(void)root;
-	flush_all_pending[this_cpu()->id] = true;
-}
-
-/* True, once, when the whole TLB of this CPU is to be dropped. */
-bool svm_take_flush_all(void)
-{
-	bool *pending = &flush_all_pending[this_cpu()->id];
-	bool taken = *pending;
-
-	*pending = false;
-	return taken;
+	svm_flush_all_pending[this_cpu()->id] = true;
 }
 
 /*

@@ -8,6 +8,7 @@
 #ifndef ARCH_X86_SVM_SVM_H
 #define ARCH_X86_SVM_SVM_H
 
+#include "arch/x86/cpu.h"
 #include "arch/x86/svm/vmcb.h"
 #include "arch/x86/virt.h"
 
@@ -66,7 +67,8 @@ void svm_cpu_disable(void);
 
 /* setup.c */
 void svm_set_iret_intercept(struct vmcb *vmcb, bool on);
-bool svm_take_flush_all(void);
+/* Each CPU's own: all of its TLB is to be dropped at the next entry. */
+extern bool svm_flush_all_pending[MAX_CPUS];
 
 /* exit.c */
 void svm_enter(struct virt_vcpu *vcpu, struct exit *exit);

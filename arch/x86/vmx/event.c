@@ -204,13 +204,9 @@ bool vmx_choose_event(struct virt_vcpu *vcpu)
 	return offer_taken;
 }
 
-/*
- * For exits that can come while an event is delivered: it goes in again with the next
- * entry. When there was none, an IRET that unblocked NMIs and then faulted is undone here.
- */
-void vmx_keep_event(struct virt_vcpu *vcpu, bool nmi_unblocked)
+/* The part of vmx_keep_event() that is rarely needed. `info` is the IDT-vectoring information. */
+void vmx_keep_event_of(struct virt_vcpu *vcpu, uint32_t info, bool nmi_unblocked)
 {
-	uint32_t info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
 	uint64_t type = FIELD_GET(INTERRUPTION_TYPE, info);
 
 	if (!(info & INTERRUPTION_VALID)) {

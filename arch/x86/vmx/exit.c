@@ -148,7 +148,6 @@ static void decode_ept_violation(struct virt_vcpu *vcpu, struct exit *exit)
 	exit->fault.has_linear = (qualification & EPT_VIOLATION_LINEAR_VALID) != 0;
 	exit->fault.table_walk =
 		exit->fault.has_linear && !(qualification & EPT_VIOLATION_TRANSLATED);
-	exit->fault.linear = gva(0);
 	if (exit->fault.has_linear) {
 		exit->fault.linear = gva(vmcs_read_natural(VMCS_GUEST_LINEAR_ADDRESS));
 	}
@@ -207,7 +206,6 @@ static const struct decoder decoders[] = {
 	[REASON_MWAIT] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 	[REASON_MONITOR] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 	[REASON_PAUSE] = { INSTRUCTION, EXIT_PAUSE, NULL },
-	[REASON_EPT_VIOLATION] = { EVENT, EXIT_NESTED_FAULT, decode_ept_violation },
 	[REASON_EPT_MISCONFIGURATION] = { EVENT, EXIT_MALFORMED, decode_ept_misconfiguration },
 	[REASON_INVEPT] = { INSTRUCTION, EXIT_FORBIDDEN, NULL },
 	[REASON_PREEMPTION_TIMER] = { EVENT, EXIT_TIMER, NULL },
@@ -245,9 +243,15 @@ static void decode(struct virt_vcpu *vcpu, struct exit *exit)
 	const struct decoder *decoder = &decoders[reason];
 
 	exit->raw_reason = reason;
-	exit->raw_info = 0;
 	exit->rip = vmcs_read_natural(VMCS_GUEST_RIP);
 	exit->instruction_length = 0;
+	if (reason == REASON_EPT_VIOLATION) { /* first: it is the path that counts */
+		vcpu->launched = true;
+		exit->kind = EXIT_NESTED_FAULT;
+		decode_ept_violation(vcpu, exit);
+		return;
+	}
+	exit->raw_info = 0;
 	/* The bits above the basic reason make it a large number too. */
 	if (unlikely(reason >= ARRAY_COUNT(decoders) || decoder->shape == UNKNOWN)) {
 		decode_unexpected(vcpu, exit);

@@ -76,7 +76,20 @@ void vmx_inject_exception(struct virt_vcpu *vcpu, const struct exit_exception *e
 bool vmx_interrupts_enabled(struct virt_vcpu *vcpu);
 void vmx_set_windows(struct virt_vcpu *vcpu, uint64_t windows);
 bool vmx_choose_event(struct virt_vcpu *vcpu);
-void vmx_keep_event(struct virt_vcpu *vcpu, bool nmi_unblocked);
+void vmx_keep_event_of(struct virt_vcpu *vcpu, uint32_t info, bool nmi_unblocked);
+
+/*
+ * For exits that can come while an event is delivered: it goes in again with the next
+ * entry. When there was none, an IRET that unblocked NMIs and then faulted is undone here.
+ */
+static inline void vmx_keep_event(struct virt_vcpu *vcpu, bool nmi_unblocked)
+{
+	uint32_t info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+
+	if (unlikely((info & INTERRUPTION_VALID) || nmi_unblocked)) {
+		vmx_keep_event_of(vcpu, info, nmi_unblocked);
+	}
+}
 
 /* state.c: members of vmx_ops, and what the others need of them */
 void vmx_set_rip(struct virt_vcpu *vcpu, uint64_t rip);
