@@ -251,11 +251,11 @@ static struct change describe(struct mmu_held held, struct table *table, unsigne
 }
 
 /*
- * The function that stores SPTEs, the plain fill of fault_plain.c excepted: entry `index` of `table` from `old` to `new`. 0;
- * -EAGAIN and nothing stored when another value is there; -ENOMEM and nothing stored when the
- * rmap has no memory; -EIO when a rule forbids it (the partition is bugged, and what was
- * stored is not trusted any more). With the lock shared, nothing present goes and no large
- * leaf is split.
+ * The function that stores SPTEs (and fill_plainly() of fault_plain.c): entry `index` of
+ * `table` from `old` to `new`. 0; -EAGAIN and nothing stored when another value is there;
+ * -ENOMEM and nothing stored when the rmap has no memory; -EIO when a rule forbids it (the
+ * partition is bugged, and what was stored is not trusted any more). With the lock shared,
+ * nothing present goes and no large leaf is split.
  */
 int table_store(struct mmu_held held, struct table *table, unsigned int index, spte_t old,
 		spte_t new)
