@@ -274,11 +274,15 @@ void audit_tree(struct audit *audit, struct table *table, unsigned int level, un
 	table->seen = audit->stamp;
 	audit->out->tables++;
 	for (unsigned int i = 0; i < SPTE_PER_TABLE; i++) {
-		struct spot spot = spot_at(audit, table, level, first, i);
 		struct table *child;
+		struct spot spot;
 
+		if (spte_is_empty(table_get(audit->mmu, table, i))) {
+			continue;
+		}
+		count++;
+		spot = spot_at(audit, table, level, first, i);
 		spot.view = view;
-		count += spot.spte.v != 0;
 		child = audit_entry(audit, &spot);
 		if (child && level > 1) {
 			audit_tree(audit, child, level - 1, view, spot.gfn);

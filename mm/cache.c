@@ -5,6 +5,10 @@
 /* See cache.h. Takes the pool lock, once for each page. */
 void cache_fill(struct mmu_cache *cache, struct rmap *rmap)
 {
+	/* First: without a line nothing goes in, and pages that are too many are of no use. */
+	if (!cache->line) {
+		cache->line = rmap_line_take(rmap);
+	}
 	while (cache->count < MMU_CACHE_PAGES) {
 		void *page = pool_alloc_page(cache->pool);
 
@@ -12,9 +16,6 @@ void cache_fill(struct mmu_cache *cache, struct rmap *rmap)
 			break;
 		}
 		cache->page[cache->count++] = page;
-	}
-	if (!cache->line) {
-		cache->line = rmap_line_take(rmap);
 	}
 }
 

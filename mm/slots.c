@@ -62,12 +62,13 @@ static int out_of_pool(unsigned int id, struct error_text *error)
 	return error_set(error, -ENOMEM, "slot %u: the pool is exhausted", id);
 }
 
-/* I4 before anything is mapped: the frames are the partition's, or granted to it. */
+/* I4 before anything is mapped: the frames are the partition's, or granted to it with all the
+ * rights that the slot's leaves have. */
 static int check_frames(struct mmu *mmu, const struct memslot_config *config,
 			struct error_text *error)
 {
 	unsigned int rights =
-		config->flags & MEMSLOT_READ_ONLY ? SPTE_READ : SPTE_READ | SPTE_WRITE;
+		config->flags & MEMSLOT_READ_ONLY ? SPTE_READ | SPTE_EXECUTE : SPTE_RIGHTS_ALL;
 
 	if (frames_may_map(config->pfn, config->page_count, mmu->config.owner, rights)) {
 		return 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A partition's MMU in a small machine of its own, for host tests: 16 MiB of memory that
- * exists (the pool lies in it), 8 GiB of frames that exist only in the frame table, a
+ * exists (the pool lies in it), 3 GiB of frames that exist only in the frame table, a
  * bugged state that counts, and a flush hook that counts. The MMU never touches guest
- * memory, so guest frames need not be there.
+ * memory, so guest frames need not be there. Tests start hundreds of these: what a test does
+ * not touch costs nothing.
  */
 #ifndef TESTS_UNIT_MMU_FIXTURE_H
 #define TESTS_UNIT_MMU_FIXTURE_H
@@ -14,19 +15,24 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include <sys/mman.h>
+
 #include <cmocka.h>
 
 #include "lib/string.h"
+#include "mm/frame_words.h"
 #include "mm/mmu.h"
 #include "mm/table.h"
 #include "tests/unit/harness.h"
 
-#define FIXTURE_FRAMES (UINT64_C(8) << 18)
+#define FIXTURE_FRAMES (UINT64_C(3) << 18)
+#define FIXTURE_ARENA ((size_t)16 << 20)
 #define FIXTURE_OWNER 3
 #define FIXTURE_POOL_BASE (UINT64_C(1) << 20)
 #define FIXTURE_POOL_PAGES 1024
 
 struct fixture {
+	void *space; /* that the arena lies in */
 	void *arena;
 	void *frame_table;
 	struct pool pool;
@@ -77,15 +83,40 @@ static inline void fixture_kick(void *context)
 static const struct bug_ops fixture_bug_ops = { fixture_cpu, fixture_now, fixture_report };
 static const struct mmu_ops fixture_mmu_ops = { fixture_flush, fixture_kick };
 
-/* Gives [start, start + count) to `owner` as guest memory. */
+/* Gives [start, start + count), the machine's until now, to `owner` as guest memory. */
 static inline void fixture_give(uint64_t start, uint64_t count, owner_t owner)
 {
-	for (uint64_t i = 0; i < count; i++) {
-		struct frame_info ours = { .owner = owner, .state = FRAME_PRIVATE };
-		struct frame_info machine = { .owner = OWNER_MACHINE, .state = FRAME_HYPERVISOR };
+	struct frame_info machine = { .owner = OWNER_MACHINE, .state = FRAME_HYPERVISOR };
 
-		assert_true(frame_change(pfn(start + i), machine, ours));
-	}
+	assert_true(frames_all(pfn(start), count, machine));
+	words_set(start, start + count, word_make(owner, FRAME_PRIVATE));
+}
+
+/* Frames [0, end), all of them the machine's, instead of those of before. */
+static inline void fixture_frames(struct fixture *fixture, uint64_t end)
+{
+	free(fixture->frame_table);
+	fixture->frame_table = malloc(frames_table_size(pfn(end)));
+	assert_non_null(fixture->frame_table);
+	frames_init(fixture->frame_table, pfn(end), NULL, 0);
+	words_set(0, end, word_make(OWNER_MACHINE, FRAME_HYPERVISOR));
+}
+
+#define FIXTURE_ALIGN ((size_t)2 << 20)
+#define FIXTURE_SPACE (FIXTURE_ARENA + 2 * FIXTURE_ALIGN)
+
+/* Zeroed memory behind the direct map, and nothing around it. */
+static inline void fixture_map(struct fixture *fixture)
+{
+	uint8_t *space = mmap(NULL, FIXTURE_SPACE, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *arena = (uint8_t *)align_up((uintptr_t)space + 1, FIXTURE_ALIGN);
+
+	assert_true(space != MAP_FAILED);
+	assert_int_equal(mprotect(arena, FIXTURE_ARENA, PROT_READ | PROT_WRITE), 0);
+	fixture->space = space;
+	fixture->arena = arena;
+	direct_map_base = (uintptr_t)arena;
 }
 
 struct fixture_options {
@@ -98,7 +129,6 @@ struct fixture_options {
 
 static inline int fixture_try(struct fixture *fixture, const struct fixture_options *options)
 {
-	struct frame_range all = { pfn(0), pfn(FIXTURE_FRAMES) };
 	struct mmu_config config = {
 		.format = options->format,
 		.maxphyaddr = options->maxphyaddr ? options->maxphyaddr : 40,
@@ -111,10 +141,9 @@ static inline int fixture_try(struct fixture *fixture, const struct fixture_opti
 		.context = fixture,
 	};
 
-	*fixture = (struct fixture){ .arena = test_arena(16 << 20) };
-	fixture->frame_table = malloc(frames_table_size(all.end));
-	frames_init(fixture->frame_table, all.end, &all, 1);
-	frames_reserve(all.start, all.end);
+	*fixture = (struct fixture){ .arena = NULL };
+	fixture_map(fixture);
+	fixture_frames(fixture, FIXTURE_FRAMES);
 	pool_init(&fixture->pool, (uint8_t *)fixture->arena + FIXTURE_POOL_BASE,
 		  options->pool_pages ? options->pool_pages : FIXTURE_POOL_PAGES);
 	fixture->pool.fail_at = options->fail_at;
@@ -133,7 +162,7 @@ static inline void fixture_start(struct fixture *fixture, const struct spte_form
 static inline void fixture_end(struct fixture *fixture)
 {
 	free(fixture->frame_table);
-	free(fixture->arena);
+	assert_int_equal(munmap(fixture->space, FIXTURE_SPACE), 0);
 }
 
 /* The rule that bugged the partition, or RULE_NONE. */
@@ -142,6 +171,17 @@ static inline enum rule fixture_rule(struct fixture *fixture)
 	const struct bug_record *first = bug_first(&fixture->bug);
 
 	return first ? first->site->rule : RULE_NONE;
+}
+
+/* Whatever was asked for, no rule broke on the way. */
+static inline void assert_not_bugged(struct fixture *fixture)
+{
+	const struct bug_record *first = bug_first(&fixture->bug);
+
+	if (first) {
+		fail_msg("%s: %s (gfn 0x%llx)", rule_name(first->site->rule), first->detail.text,
+			 (unsigned long long)first->detail.gfn);
+	}
 }
 
 static inline void assert_clean(struct fixture *fixture)

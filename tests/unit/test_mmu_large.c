@@ -7,7 +7,7 @@
 /* sources: mm/[a-z]*.c lib/bug.c lib/status.c lib/printf.c tests/unit/harness.c */
 #include "tests/unit/store_log.h"
 
-#include "mm/frame_words.h"
+#include "tests/unit/mmu_threads.h"
 
 #define RAM 0x40000 /* pfn, aligned to 1 GiB */
 #define GIB_FRAMES UINT64_C(0x40000)
@@ -286,6 +286,62 @@ static void test_split_without_memory(void **state)
 	fixture_end(&current);
 }
 
+/* As test_split_without_memory(), but what is in the rmap by then is damaged. */
+static void damage_during_split(void)
+{
+	struct rmap_path path;
+
+	assert_int_equal(rmap_find(&current.mmu.rmap, memslot_by_id(current.mmu.slots, 0),
+				   gfn(FIRST + 3 * LARGE), 2, &path),
+			 RMAP_OK);
+	*path.head = 0;
+	while (pool_alloc_page(&current.pool)) {
+	}
+}
+
+/* A split that failed half-way cannot be taken back: -EIO, not "no memory", and no retry. */
+static void test_split_that_cannot_be_undone(void **state)
+{
+	uint64_t frame = FIRST + 3 * LARGE + 9;
+	pfn_t page;
+
+	(void)state;
+	fixture_start(&current, hook_format(&npt_format));
+	fixture_give(RAM - 0x80, PAGES, FIXTURE_OWNER);
+	assert_int_equal(fixture_slot(&current, 0, FIRST - 0x80, PAGES, RAM - 0x80, 0), 0);
+	assert_int_equal(fixture_fault(&current, frame, MMU_WRITE), MMU_FIXED);
+	assert_int_equal(level_at(frame), 3);
+	hook_set(HOOK_MAKE_LEAF, damage_during_split);
+	hook.skip = 100;
+	assert_int_equal(mmu_page_remove(&current.mmu, gfn(frame), &page), -EIO);
+	assert_int_equal(hook.place, HOOK_NONE);
+	assert_int_equal(fixture_rule(&current), RULE_I1);
+	assert_int_equal(current.mmu.stats.splits, 0);
+	assert_int_equal(level_at(frame), 3);
+	fixture_end(&current);
+}
+
+/* V2: no large leaf reaches into a range whose backing is being changed. */
+static void test_no_large_leaf_into_an_invalidation(void **state)
+{
+	(void)state;
+	for (unsigned int f = 0; f < ARRAY_COUNT(formats); f++) {
+		uint64_t frame = FIRST + 5 * LARGE + 77;
+
+		start(formats[f], 0);
+		mmu_invalidate_begin(&current.mmu, gfn(frame), 1);
+		assert_int_equal(fixture_fault(&current, frame, MMU_WRITE), MMU_RETRY);
+		assert_int_equal(fixture_fault(&current, frame + 1, MMU_WRITE), MMU_FIXED);
+		assert_int_equal(level_at(frame + 1), 1);
+		assert_int_equal(fixture_fault(&current, frame + LARGE, MMU_WRITE), MMU_FIXED);
+		assert_int_equal(level_at(frame + LARGE), 2);
+		assert_int_equal(level_at(frame), 0);
+		mmu_invalidate_end(&current.mmu, gfn(frame), 1);
+		assert_int_equal(fixture_fault(&current, frame, MMU_WRITE), MMU_FIXED);
+		end();
+	}
+}
+
 static void work(void)
 {
 	unsigned int turns = 0;
@@ -374,14 +430,9 @@ static void start_tebibyte(bool no_1g)
 	struct fixture_options options = {
 		.format = &ept_format, .maxphyaddr = 46, .no_1g = no_1g, .pool_pages = BIG_POOL
 	};
-	struct frame_range all = { pfn(0), pfn(GIB_FRAMES + BIG_SLOT) };
 
 	assert_int_equal(fixture_try(&current, &options), 0);
-	free(current.frame_table);
-	current.frame_table = malloc(frames_table_size(all.end));
-	assert_non_null(current.frame_table);
-	frames_init(current.frame_table, all.end, &all, 1);
-	frames_reserve(all.start, all.end);
+	fixture_frames(&current, GIB_FRAMES + BIG_SLOT);
 	words_set(GIB_FRAMES, GIB_FRAMES + BIG_SLOT, word_make(FIXTURE_OWNER, FRAME_PRIVATE));
 	for (unsigned int i = 0; i < MEMSLOTS_MAX; i++) {
 		assert_int_equal(
@@ -422,6 +473,8 @@ int main(void)
 		cmocka_unit_test(test_split_for_the_dirty_log),
 		cmocka_unit_test(test_split_for_a_view),
 		cmocka_unit_test(test_split_without_memory),
+		cmocka_unit_test(test_split_that_cannot_be_undone),
+		cmocka_unit_test(test_no_large_leaf_into_an_invalidation),
 		cmocka_unit_test(test_collapse_after_the_dirty_log),
 		cmocka_unit_test(test_collapse_is_never_wrong),
 		cmocka_unit_test(test_collapse_after_a_view_is_wide_again),

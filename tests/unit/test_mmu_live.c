@@ -462,6 +462,49 @@ static void test_flags(void **state)
 	end();
 }
 
+/* I4: a slot of granted frames gives no more than was granted, with other flags neither. */
+static void test_flags_of_granted_frames(void **state)
+{
+	static const struct {
+		unsigned int rights;
+		int read_only;
+		int writable;
+	} cases[] = {
+		{ SPTE_READ, -EPERM, -EPERM },
+		{ SPTE_READ | SPTE_WRITE, -EPERM, -EPERM },
+		{ SPTE_READ | SPTE_EXECUTE, 0, -EPERM },
+		{ SPTE_RIGHTS_ALL, 0, 0 },
+	};
+	const uint32_t flags = MEMSLOT_GRANTED;
+
+	(void)state;
+	start(&ept_format, 0);
+	fixture_give(FOREIGN, ARRAY_COUNT(cases), FIXTURE_OWNER + 1);
+	for (unsigned int i = 0; i < ARRAY_COUNT(cases); i++) {
+		const uint64_t at = 0x3000 + i;
+
+		assert_int_equal(frames_grant(pfn(FOREIGN + i), 1, FIXTURE_OWNER + 1, FIXTURE_OWNER,
+					      cases[i].rights),
+				 0);
+		assert_int_equal(
+			fixture_slot(&current, 1, at, 1, FOREIGN + i, flags | MEMSLOT_READ_ONLY),
+			cases[i].read_only);
+		if (cases[i].read_only == 0) {
+			assert_int_equal(fixture_fault(&current, at, MMU_READ), MMU_FIXED);
+			assert_int_equal(mmu_slot_set_flags(&current.mmu, 1, flags, &error),
+					 cases[i].writable);
+			assert_int_equal(fixture_fault(&current, at, MMU_WRITE),
+					 cases[i].writable ? MMU_READ_ONLY : MMU_FIXED);
+			assert_clean(&current);
+			assert_int_equal(fixture_delete(&current, 1), 0);
+		}
+		assert_int_equal(fixture_slot(&current, 1, at, 1, FOREIGN + i, flags),
+				 cases[i].writable);
+	}
+	assert_int_equal(fixture_fault(&current, 0x3003, MMU_EXECUTE), MMU_FIXED);
+	end();
+}
+
 /* Everything that a slot change can be refused for. */
 enum request {
 	REQUEST_CREATE,
@@ -697,6 +740,7 @@ int main(void)
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_resize),
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_flags_of_granted_frames),
 		cmocka_unit_test(test_refusals_change_nothing),
 		cmocka_unit_test(test_logged_slot_keeps_its_size),
 		cmocka_unit_test(test_changes_without_memory),

@@ -191,6 +191,7 @@ static void test_frozen_by_another_fault(void **state)
 	while (!spte_is_frozen(table_get(&current.mmu, table, level_index(gfn(FIRST + 1), 1)))) {
 		sched_yield();
 	}
+	assert_true(thread_spins(&fault.thread));
 	assert_int_equal(fixture_fault(&current, FIRST + 1, MMU_WRITE), MMU_RETRY);
 	atomic_fetch_and(path.head, ~RMAP_LOCKED);
 	thread_join(&fault.thread);
@@ -525,6 +526,64 @@ static void test_slot_comes_meanwhile(void **state)
 	end();
 }
 
+/* P4: another CPU finds a rule broken while a fault is on its way to the lock. */
+static void test_bugged_meanwhile(void **state)
+{
+	static const uint64_t frames[] = { FIRST, DEVICE };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_COUNT(frames); i++) {
+		struct fault_thread fault;
+
+		start(&ept_format, 0);
+		fault_start(&fault, &current.vcpu, frames[i], MMU_READ);
+		assert_true(PARTITION_BUG_ON(&current.bug, true, RULE_I2));
+		assert_int_equal(fault_finish(&fault), MMU_BUGGED);
+		assert_int_equal(current.vcpu.root->table->count, 0);
+		fixture_end(&current);
+	}
+}
+
+/* The link to a node of the rmap that is not there yet, and where it leads all of a sudden. */
+static const uint8_t *missing_link;
+
+static void link_goes_wild(const uint8_t *address)
+{
+	if (address == missing_link) {
+		store_log_pause(true);
+		*(uint64_t *)(uintptr_t)missing_link = 0xdead000 | 1;
+		store_log_pause(false);
+		missing_link = NULL;
+	}
+}
+
+/* I2: the node that another fault seems to have been faster with is none, and not followed. */
+static void test_rmap_goes_wild_meanwhile(void **state)
+{
+	struct rmap_path path;
+	enum mmu_result result;
+
+	(void)state;
+	start(&ept_format, 0);
+	/* Two, in tables of their own: it looks like want of memory, and one goes for it. */
+	assert_int_equal(fixture_fault(&current, FIRST + 0x400, MMU_READ), MMU_FIXED);
+	assert_int_equal(fixture_fault(&current, FIRST + 0x600, MMU_READ), MMU_FIXED);
+	assert_int_equal(rmap_find(&current.mmu.rmap, memslot_by_id(current.mmu.slots, 0),
+				   gfn(FIRST), 1, &path),
+			 RMAP_OK);
+	assert_null(path.head);
+	assert_int_equal(path.node_count, 1);
+	missing_link = (const uint8_t *)path.link[1];
+	store_log_start(&current, link_goes_wild, NULL);
+	result = fixture_fault(&current, FIRST, MMU_READ);
+	store_log_stop();
+	assert_null(missing_link);
+	assert_int_equal(result, MMU_BUGGED);
+	assert_int_equal(fixture_rule(&current), RULE_I2);
+	assert_int_equal(current.mmu.rmap.entry_count, 1);
+	fixture_end(&current);
+}
+
 static void delete_body(void *context)
 {
 	*(int *)context = fixture_delete(&current, 0);
@@ -573,6 +632,8 @@ int main(void)
 		cmocka_unit_test(test_stale_mmio),
 		cmocka_unit_test(test_every_interleaving),
 		cmocka_unit_test(test_slot_comes_meanwhile),
+		cmocka_unit_test(test_bugged_meanwhile),
+		cmocka_unit_test(test_rmap_goes_wild_meanwhile),
 		cmocka_unit_test(test_invalid_slot),
 	};
 

@@ -167,6 +167,20 @@ static void test_violations_are_told_apart(void **state)
 	assert_false(rmap_close(&rmap, slot.id));
 }
 
+/* Injected damage adds without asking, also where there is nothing yet; and it is counted. */
+static void test_force_adds_anywhere(void **state)
+{
+	struct rmap_path path;
+
+	(void)state;
+	assert_int_equal(rmap_reserve(&rmap, &cache, &slot, gfn(0x12345), 1, &path), RMAP_OK);
+	assert_int_equal(rmap_force(&rmap, &cache, &path, hpa(0x8)), RMAP_OK);
+	assert_int_equal(*head_of(0x12345, 1), 0x8);
+	assert_int_equal(rmap.entry_count, 1);
+	assert_int_equal(drop(0x12345, 1, 0x8), RMAP_OK);
+	assert_int_equal(pool.used_count, at_start);
+}
+
 /*
  * Each allocation fails once: no entry is there after it. Nodes that were made stay, for a
  * fault beside this one may use them by then; they go with the slot.
@@ -271,6 +285,22 @@ static void test_damage_is_not_followed(void **state)
 	assert_int_equal(rmap_find(&rmap, &slot, gfn(0x12345), 1, &path), RMAP_DAMAGED);
 }
 
+/* The end of a slot whose storage leads out of the pool: not followed, and not called empty. */
+static void test_damage_is_not_freed(void **state)
+{
+	(void)state;
+	assert_int_equal(add(0x12345, 1, 0x8), RMAP_OK);
+	assert_int_equal(drop(0x12345, 1, 0x8), RMAP_OK);
+	rmap.tree[slot.id][0].root = 0xdead0000 | 1;
+	assert_false(rmap_close(&rmap, slot.id));
+	assert_int_equal(pool.refused_count, 0);
+	rmap_open(&rmap, &slot);
+	assert_int_equal(add(0x12345, 1, 0x8), RMAP_OK);
+	rmap.tree[slot.id][0].depth = RMAP_DEPTH_MAX + 1;
+	assert_false(rmap_close(&rmap, slot.id));
+	assert_int_equal(pool.used_count, at_start + 2);
+}
+
 /* The remembered node is never believed once it went back to the pool. */
 static void test_hint_is_forgotten(void **state)
 {
@@ -352,9 +382,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_entry_is_in_the_head, start, end),
 		cmocka_unit_test_setup_teardown(test_chains_grow_and_shrink, start, end),
 		cmocka_unit_test_setup_teardown(test_violations_are_told_apart, start, end),
+		cmocka_unit_test_setup_teardown(test_force_adds_anywhere, start, end),
 		cmocka_unit_test_setup_teardown(test_no_memory_adds_nothing, start, end),
 		cmocka_unit_test_setup_teardown(test_cache, start, end),
 		cmocka_unit_test_setup_teardown(test_damage_is_not_followed, start, end),
+		cmocka_unit_test_setup_teardown(test_damage_is_not_freed, start, end),
 		cmocka_unit_test_setup_teardown(test_hint_is_forgotten, start, end),
 		cmocka_unit_test_setup_teardown(test_hint_with_a_new_slot, start, end),
 		cmocka_unit_test_setup_teardown(test_random_against_a_model, start, end),
