@@ -28,7 +28,6 @@ enum place {
 };
 
 struct call {
-	uint32_t number;
 	enum place place;
 	bool managers_only;
 	hypercall_fn *run;
@@ -76,32 +75,34 @@ static int64_t event_vector(struct vcpu *vcpu, const uint64_t *arg)
 	return events_set_vector(vcpu->partition, arg[0]) ? 0 : -EINVAL;
 }
 
+/* By number, without what all numbers begin with. */
+#define AT(number) ((number)-BULKHEAD_VERSION)
 static const struct call calls[] = {
-	{ BULKHEAD_VERSION, PLACE_EXIT, false, version },
-	{ BULKHEAD_IDENTITY, PLACE_EXIT, false, identity },
-	{ BULKHEAD_FIND, PLACE_CORE, false, hypercall_find },
-	{ BULKHEAD_CONSOLE_WRITE, PLACE_LATER, false, console_write },
-	{ BULKHEAD_EVENT_POLL, PLACE_EXIT, false, event_poll },
-	{ BULKHEAD_EVENT_VECTOR, PLACE_EXIT, false, event_vector },
-	{ BULKHEAD_SLOT_GET, PLACE_LATER, false, hypercall_slot_get },
-	{ BULKHEAD_SLOT_LOG, PLACE_LATER, false, hypercall_slot_log },
-	{ BULKHEAD_DIRTY_READ, PLACE_LATER, false, hypercall_dirty_read },
-	{ BULKHEAD_DIRTY_TAKE, PLACE_LATER, false, hypercall_dirty_take },
-	{ BULKHEAD_VIEW_CREATE, PLACE_LATER, false, hypercall_view_create },
-	{ BULKHEAD_VIEW_DESTROY, PLACE_LATER, false, hypercall_view_destroy },
-	{ BULKHEAD_VIEW_SWITCH, PLACE_LATER, false, hypercall_view_switch },
-	{ BULKHEAD_VIEW_PROTECT, PLACE_LATER, false, hypercall_view_protect },
-	{ BULKHEAD_VIEW_VMFUNC, PLACE_LATER, false, hypercall_view_vmfunc },
-	{ BULKHEAD_BALLOON_GIVE, PLACE_CORE, false, hypercall_balloon_give },
-	{ BULKHEAD_BALLOON_TAKE, PLACE_CORE, false, hypercall_balloon_take },
-	{ BULKHEAD_GRANT_OFFER, PLACE_CORE, false, hypercall_grant_offer },
-	{ BULKHEAD_GRANT_ACCEPT, PLACE_CORE, false, hypercall_grant_accept },
-	{ BULKHEAD_GRANT_RELEASE, PLACE_CORE, false, hypercall_grant_release },
-	{ BULKHEAD_GRANT_REVOKE, PLACE_CORE, false, hypercall_grant_revoke },
-	{ BULKHEAD_GRANT_NEXT, PLACE_CORE, false, hypercall_grant_next },
-	{ BULKHEAD_FAULT_NEXT, PLACE_CORE, true, hypercall_fault_next },
-	{ BULKHEAD_FAULT_RESOLVE, PLACE_CORE, true, hypercall_fault_resolve },
-	{ BULKHEAD_PAGE_FILL, PLACE_CORE, true, hypercall_page_fill },
+	[AT(BULKHEAD_VERSION)] = { PLACE_EXIT, false, version },
+	[AT(BULKHEAD_IDENTITY)] = { PLACE_EXIT, false, identity },
+	[AT(BULKHEAD_FIND)] = { PLACE_CORE, false, hypercall_find },
+	[AT(BULKHEAD_CONSOLE_WRITE)] = { PLACE_LATER, false, console_write },
+	[AT(BULKHEAD_EVENT_POLL)] = { PLACE_EXIT, false, event_poll },
+	[AT(BULKHEAD_EVENT_VECTOR)] = { PLACE_EXIT, false, event_vector },
+	[AT(BULKHEAD_SLOT_GET)] = { PLACE_LATER, false, hypercall_slot_get },
+	[AT(BULKHEAD_SLOT_LOG)] = { PLACE_LATER, false, hypercall_slot_log },
+	[AT(BULKHEAD_DIRTY_READ)] = { PLACE_LATER, false, hypercall_dirty_read },
+	[AT(BULKHEAD_DIRTY_TAKE)] = { PLACE_LATER, false, hypercall_dirty_take },
+	[AT(BULKHEAD_VIEW_CREATE)] = { PLACE_LATER, false, hypercall_view_create },
+	[AT(BULKHEAD_VIEW_DESTROY)] = { PLACE_LATER, false, hypercall_view_destroy },
+	[AT(BULKHEAD_VIEW_SWITCH)] = { PLACE_LATER, false, hypercall_view_switch },
+	[AT(BULKHEAD_VIEW_PROTECT)] = { PLACE_LATER, false, hypercall_view_protect },
+	[AT(BULKHEAD_VIEW_VMFUNC)] = { PLACE_LATER, false, hypercall_view_vmfunc },
+	[AT(BULKHEAD_BALLOON_GIVE)] = { PLACE_CORE, false, hypercall_balloon_give },
+	[AT(BULKHEAD_BALLOON_TAKE)] = { PLACE_CORE, false, hypercall_balloon_take },
+	[AT(BULKHEAD_GRANT_OFFER)] = { PLACE_CORE, false, hypercall_grant_offer },
+	[AT(BULKHEAD_GRANT_ACCEPT)] = { PLACE_CORE, false, hypercall_grant_accept },
+	[AT(BULKHEAD_GRANT_RELEASE)] = { PLACE_CORE, false, hypercall_grant_release },
+	[AT(BULKHEAD_GRANT_REVOKE)] = { PLACE_CORE, false, hypercall_grant_revoke },
+	[AT(BULKHEAD_GRANT_NEXT)] = { PLACE_CORE, false, hypercall_grant_next },
+	[AT(BULKHEAD_FAULT_NEXT)] = { PLACE_CORE, true, hypercall_fault_next },
+	[AT(BULKHEAD_FAULT_RESOLVE)] = { PLACE_CORE, true, hypercall_fault_resolve },
+	[AT(BULKHEAD_PAGE_FILL)] = { PLACE_CORE, true, hypercall_page_fill },
 };
 
 struct cpuid_result hypercall_leaf(const struct partition *partition)
@@ -149,12 +150,9 @@ int64_t hypercall_copy_out(struct vcpu *vcpu, uint64_t address, const void *from
 
 static const struct call *find_call(uint64_t number)
 {
-	for (unsigned int i = 0; i < ARRAY_COUNT(calls); i++) {
-		if (calls[i].number == number) {
-			return &calls[i];
-		}
-	}
-	return NULL;
+	uint64_t at = AT(number);
+
+	return at < ARRAY_COUNT(calls) && calls[at].run ? &calls[at] : NULL;
 }
 
 static bool in_64_bit_code(const struct virt_paging *paging)
