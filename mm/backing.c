@@ -7,7 +7,7 @@
 
 #define NODE_WORDS 512u
 #define NODE_BITS 9u
-#define NODE_DEPTH 3u /* levels of nodes: 1 GiB, 2 MiB, and pages */
+#define NODE_DEPTH BACKING_NODES /* levels of nodes: 1 GiB, 2 MiB, and pages */
 #define LINK_NODE PAGE_MASK
 #define LINK_COUNT (PAGE_SIZE - 1) /* in the link to a node of pages: those not the slot's own */
 
@@ -119,7 +119,7 @@ static word_t *make_nodes(struct backing *backing, struct pool *pool, uint64_t k
 		uint64_t value = word_get(link);
 
 		if (value == 0) {
-			void *node = pool_alloc_page(pool);
+			void *node = pool_alloc_kept(pool);
 
 			if (!node) {
 				return NULL; /* nodes made so far are empty, and stay */
@@ -200,7 +200,7 @@ static void free_node(struct pool *pool, uint64_t link, unsigned int depth)
 	for (unsigned int i = 0; depth > 1 && i < NODE_WORDS; i++) {
 		free_node(pool, word_get(&node[i]), depth - 1);
 	}
-	pool_free_page(pool, node);
+	pool_free_kept(pool, node);
 }
 
 /* See backing.h. Recursion ends by the depth, not by what is in memory. */

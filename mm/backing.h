@@ -51,6 +51,8 @@ bool backing_get(const struct backing *backing, const struct memslot *slot, gfn_
 unsigned int backing_level(const struct backing *backing, const struct memslot *slot, gfn_t page,
 			   unsigned int level);
 
+#define BACKING_NODES 3 /* pages of the pool that one page's word may take */
+
 /*
  * Sets the word of a page (LINEAR, ABSENT or FRAME with a frame). -ENOMEM: nothing changed;
  * -ERANGE: the slot is larger than BACKING_PAGES_MAX. Under the MMU lock held for writing.

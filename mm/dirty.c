@@ -11,14 +11,14 @@
 /* See dirty.h. */
 int dirty_start(struct dirty_log *log, struct pool *pool, uint64_t page_count)
 {
-	uint64_t pages = (page_count + DIRTY_PAGE_BITS - 1) / DIRTY_PAGE_BITS;
+	uint64_t pages = dirty_pool_pages(page_count) - 1;
 
 	if (page_count > DIRTY_PAGES_MAX) {
 		return -ERANGE;
 	}
-	log->map = pool_alloc_page(pool);
+	log->map = pool_alloc_kept(pool);
 	for (uint64_t i = 0; log->map && i < pages; i++) {
-		log->map[i] = pool_alloc_page(pool);
+		log->map[i] = pool_alloc_kept(pool);
 		if (!log->map[i]) {
 			dirty_stop(log, pool);
 		}
@@ -34,10 +34,10 @@ void dirty_stop(struct dirty_log *log, struct pool *pool)
 
 	*log = (struct dirty_log){ 0 };
 	for (unsigned int i = 0; map && i < 512 && map[i]; i++) {
-		pool_free_page(pool, (void *)map[i]);
+		pool_free_kept(pool, (void *)map[i]);
 	}
 	if (map) {
-		pool_free_page(pool, (void *)map);
+		pool_free_kept(pool, (void *)map);
 	}
 }
 

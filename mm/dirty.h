@@ -24,6 +24,12 @@ struct dirty_log {
 	uint64_t page_count;
 };
 
+/* Pages of the pool for the log of a slot of `page_count` pages. */
+static inline uint64_t dirty_pool_pages(uint64_t page_count)
+{
+	return 1 + (page_count + DIRTY_PAGE_BITS - 1) / DIRTY_PAGE_BITS;
+}
+
 /* Takes memory for a slot of `page_count` pages. -ENOMEM, -ERANGE (DIRTY_PAGES_MAX). */
 int __must_check dirty_start(struct dirty_log *log, struct pool *pool, uint64_t page_count);
 void dirty_stop(struct dirty_log *log, struct pool *pool);

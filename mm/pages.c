@@ -15,6 +15,20 @@ static const struct memslot *slot_at(struct mmu_held held, gfn_t page)
 	return slot && !(slot->flags & MEMSLOT_INVALID) ? slot : NULL;
 }
 
+/* backing_set(), at the cost of cold mappings when the pool is short. */
+static int set_backing(struct mmu_held held, const struct memslot *slot, gfn_t page, uint64_t word)
+{
+	struct backing *backing = &held.mmu->backing[slot->id];
+	struct pool *pool = held.mmu->config.pool;
+	int status = backing_set(backing, pool, slot, page, word);
+
+	if (status == -ENOMEM) {
+		mmu_make_room(held, BACKING_NODES);
+		status = backing_set(backing, pool, slot, page, word);
+	}
+	return status;
+}
+
 static int remove_page(struct mmu_held held, gfn_t page, pfn_t *frame)
 {
 	struct mmu *mmu = held.mmu;
@@ -29,8 +43,7 @@ static int remove_page(struct mmu_held held, gfn_t page, pfn_t *frame)
 	}
 	status = unmap_gfn_range(held, page, gfn(page.v + 1), NULL);
 	if (!status) {
-		status = backing_set(&mmu->backing[slot->id], mmu->config.pool, slot, page,
-				     BACKING_ABSENT);
+		status = set_backing(held, slot, page, BACKING_ABSENT);
 	}
 	table_flush(held);
 	return status;
@@ -88,7 +101,7 @@ static int insert_page(struct mmu_held held, gfn_t page, pfn_t frame)
 	}
 	mmu->collapse_slots |= UINT32_C(1) << slot->id;
 	atomic_store_explicit(&mmu->has_work, true, memory_order_relaxed);
-	status = backing_set(&mmu->backing[slot->id], mmu->config.pool, slot, page, word);
+	status = set_backing(held, slot, page, word);
 	if (!status && (slot->flags & MEMSLOT_LOG_DIRTY)) {
 		/* It holds something else than when it was read last. */
 		dirty_mark(&mmu->dirty[slot->id], page.v - slot->gfn.v);

@@ -101,6 +101,41 @@ void pool_free_page(struct pool *pool, void *page)
 	spin_unlock(&pool->lock);
 }
 
+/* Takes the pool lock. */
+size_t pool_may_keep(struct pool *pool)
+{
+	size_t most = pool->page_count / 2;
+	size_t left;
+
+	spin_lock(&pool->lock);
+	left = most - MIN(most, pool->kept_count);
+	spin_unlock(&pool->lock);
+	return left;
+}
+
+static void count_kept(struct pool *pool, size_t change)
+{
+	spin_lock(&pool->lock);
+	pool->kept_count += change;
+	spin_unlock(&pool->lock);
+}
+
+/* As pool_alloc_page(), and NULL when half of the pool is kept. One caller at a time. */
+void *pool_alloc_kept(struct pool *pool)
+{
+	void *page = pool_may_keep(pool) > 0 ? pool_alloc_page(pool) : NULL;
+
+	count_kept(pool, page != NULL);
+	return page;
+}
+
+/* Gives a page of pool_alloc_kept() back. */
+void pool_free_kept(struct pool *pool, void *page)
+{
+	count_kept(pool, -(size_t)1);
+	pool_free_page(pool, page);
+}
+
 /* `count` contiguous zeroed pages, never freed one by one. NULL when short. */
 void *pool_alloc_run(struct pool *pool, size_t count)
 {

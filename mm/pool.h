@@ -23,6 +23,7 @@ struct pool {
 	size_t free_count;   /* length of free_list */
 	size_t used_count;   /* pages out now */
 	size_t peak_count;
+	size_t kept_count;	/* of used_count, those of pool_alloc_kept() */
 	uint64_t fail_at;	/* tests: the n-th allocation from now fails; 0: none */
 	uint64_t refused_count; /* pages and links that were not this pool's: damage */
 };
@@ -33,6 +34,14 @@ void pool_init(struct pool *pool, void *base, size_t page_count);
 /* One zeroed page, or NULL when the pool is exhausted. Takes the pool lock. */
 void *pool_alloc_page(struct pool *pool);
 void pool_free_page(struct pool *pool, void *page);
+
+/*
+ * The same for pages that the shrinker cannot take back. At most half of the pool are such, so
+ * that it never has nothing to give. pool_may_keep(): of that half, how many are left.
+ */
+void *pool_alloc_kept(struct pool *pool);
+void pool_free_kept(struct pool *pool, void *page);
+size_t pool_may_keep(struct pool *pool);
 
 /* `count` contiguous zeroed pages, never freed one by one; at creation only. NULL if short. */
 void *pool_alloc_run(struct pool *pool, size_t count);

@@ -24,6 +24,36 @@ void *mmu_take_page(struct mmu_held held)
 	return page;
 }
 
+/*
+ * Lets the pool have `count` pages for pool_alloc_kept(), at the cost of cold mappings; nothing
+ * goes where that could not do.
+ */
+void mmu_make_room(struct mmu_held held, size_t count)
+{
+	struct pool *pool = held.mmu->config.pool;
+
+	if (count > pool_may_keep(pool)) {
+		return;
+	}
+	while (pool_available(pool) < count && table_reclaim(held)) {
+	}
+}
+
+/* A slot's log with memory for it. The MMU lock is held for writing. */
+static int start_log(struct mmu_held held, const struct memslot_config *config,
+		     struct error_text *error)
+{
+	struct mmu *mmu = held.mmu;
+	int status;
+
+	if (config->page_count <= DIRTY_PAGES_MAX) {
+		mmu_make_room(held, dirty_pool_pages(config->page_count));
+	}
+	status = dirty_start(&mmu->dirty[config->id], mmu->config.pool, config->page_count);
+	return status ? error_set(error, status, "slot %u: no room for its dirty log", config->id)
+		      : 0;
+}
+
 /* See slots.h. */
 int slots_publish(struct mmu_held *held, struct memslots *new)
 {
@@ -122,11 +152,9 @@ static int create(struct mmu *mmu, const struct memslot_config *config, struct e
 		status = new ? 0 : out_of_pool(config->id, error);
 	}
 	if (!status && (config->flags & MEMSLOT_LOG_DIRTY)) {
-		status = dirty_start(&mmu->dirty[config->id], mmu->config.pool, config->page_count);
+		status = start_log(held, config, error);
 		if (status) {
 			pool_free_page(mmu->config.pool, new);
-			status = error_set(error, status, "slot %u: no room for its dirty log",
-					   config->id);
 		}
 	}
 	if (!status) {
@@ -389,10 +417,12 @@ static int set_flags(struct mmu *mmu, struct memslot_config *next, uint32_t flag
 		}
 	}
 	if (on & MEMSLOT_LOG_DIRTY) {
-		status = dirty_start(log, mmu->config.pool, next->page_count);
+		struct mmu_held held = mmu_lock(mmu);
+
+		status = start_log(held, next, error);
+		mmu_unlock(held);
 		if (status) {
-			return error_set(error, status, "slot %u: no room for its dirty log",
-					 next->id);
+			return status;
 		}
 	}
 	status = publish_flags(mmu, next, error);

@@ -10,6 +10,8 @@
  */
 #include "mm/table.h"
 
+#define SECOND_CHANCES 64 /* tables that one search of the shrinker's spares */
+
 static int zap_child(struct mmu_held held, struct table *table, unsigned int index, spte_t spte,
 		     gfn_t start, gfn_t end)
 {
@@ -49,19 +51,18 @@ int table_zap(struct mmu_held held, struct table *table, gfn_t start, gfn_t end)
 	uint64_t span = level_frames(level);
 	uint64_t from = start.v > table->gfn.v ? (start.v - table->gfn.v) / span : 0;
 	uint64_t to = MIN(align_up(end.v - table->gfn.v, span) / span, SPTE_PER_TABLE);
+	unsigned int i = table_next_entry(held.mmu, table, (unsigned int)from, (unsigned int)to);
 
-	for (unsigned int i = (unsigned int)from; i < to; i++) {
+	while (i < to) {
 		spte_t spte = table_get(held.mmu, table, i);
-		int error = 0;
+		int error = spte_is_table(spte, level)
+				    ? zap_child(held, table, i, spte, start, end)
+				    : table_store(held, table, i, spte, (spte_t){ 0 });
 
-		if (spte_is_table(spte, level)) {
-			error = zap_child(held, table, i, spte, start, end);
-		} else if (!spte_is_empty(spte)) {
-			error = table_store(held, table, i, spte, (spte_t){ 0 });
-		}
 		if (error) {
 			return error;
 		}
+		i = table_next_entry(held.mmu, table, i + 1, (unsigned int)to);
 	}
 	return 0;
 }
@@ -127,9 +128,11 @@ int table_zap_mmio(struct mmu_held held)
 
 /*
  * True when a table may go in this pass: 0 takes tables of level 1 that the CPU has not
- * walked since the last time (and clears that mark), 1 to 3 any table of that level.
+ * walked since the last time (and clears that mark; when it did so *chances times, it takes
+ * any of them), 1 to 3 any table of that level.
  */
-static bool is_victim(struct mmu_held held, struct table *table, unsigned int pass)
+static bool is_victim(struct mmu_held held, struct table *table, unsigned int pass,
+		      unsigned int *chances)
 {
 	uint64_t accessed = held.mmu->config.format->accessed;
 	struct table *parent;
@@ -147,9 +150,10 @@ static bool is_victim(struct mmu_held held, struct table *table, unsigned int pa
 		return false;
 	}
 	link = table_get(held.mmu, parent, index);
-	if (!(link.v & accessed)) {
+	if (!(link.v & accessed) || *chances == 0) {
 		return true;
 	}
+	(*chances)--;
 	/*
 	 * No flush: a CPU that still has the link cached makes the table look colder, no more.
 	 * A broken rule ends the shrinker's work at its next step.
@@ -165,13 +169,14 @@ bool table_reclaim(struct mmu_held held)
 {
 	struct mmu *mmu = held.mmu;
 	size_t page_count = mmu->config.pool->page_count;
+	unsigned int chances = SECOND_CHANCES;
 
 	for (unsigned int pass = 0; pass <= SPTE_LEAF_LEVELS; pass++) {
 		for (size_t n = 0; n < page_count; n++) {
 			struct table *table = &mmu->tables[mmu->reclaim_cursor];
 
 			mmu->reclaim_cursor = (mmu->reclaim_cursor + 1) % page_count;
-			if (!is_victim(held, table, pass)) {
+			if (!is_victim(held, table, pass, &chances)) {
 				continue;
 			}
 			if (table_zap(held, table, gfn(0), gfn(level_frames(SPTE_LEVELS + 1))) ||

@@ -451,6 +451,43 @@ static void test_changes_overtake_faults(void **state)
 	end();
 }
 
+/*
+ * A pool full of mappings gives room for pages that go, up to its half; then they stay. Faults
+ * are served in what is left.
+ */
+static void test_in_a_pool_that_is_full(void **state)
+{
+	struct fixture_options options = { .format = &ept_format, .pool_pages = 64 };
+	const uint64_t count = 100 * LARGE;
+	unsigned int removed = 0;
+	uint64_t backing;
+
+	(void)state;
+	assert_int_equal(fixture_try(&current, &options), 0);
+	fixture_give(RAM, count, FIXTURE_OWNER);
+	/* Not aligned alike: leaves of 4 KiB. */
+	assert_int_equal(fixture_slot(&current, 0, FIRST + 1, count, RAM, 0), 0);
+	for (uint64_t i = 0; i < count; i += LARGE) {
+		assert_int_equal(fixture_fault(&current, FIRST + 1 + i, MMU_WRITE), MMU_FIXED);
+	}
+	assert_int_equal(pool_available(&current.pool), 0);
+	while (remove_page(FIRST + 1 + removed * LARGE, &backing) == 0) {
+		assert_int_equal(backing, RAM + removed * LARGE);
+		removed++;
+	}
+	assert_in_range(removed, 25, 30); /* a node each, and those above them */
+	assert_int_equal(current.pool.kept_count, 32);
+	assert_int_equal(remove_page(FIRST + 1 + removed * LARGE, &backing), -ENOMEM);
+	assert_int_equal(mmu_slot_set_flags(&current.mmu, 0, MEMSLOT_LOG_DIRTY, &error), -ENOMEM);
+	for (uint64_t i = removed * LARGE; i < count; i += LARGE) {
+		assert_int_equal(fixture_fault(&current, FIRST + 1 + i, MMU_WRITE), MMU_FIXED);
+	}
+	assert_int_equal(insert(FIRST + 1, RAM), 0);
+	assert_int_equal(fixture_delete(&current, 0), 0);
+	assert_int_equal(current.pool.kept_count, 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_state_ends_with_the_page),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_changes_overtake_faults),
+		cmocka_unit_test(test_in_a_pool_that_is_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

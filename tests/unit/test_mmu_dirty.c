@@ -316,6 +316,7 @@ static void test_inserted_pages_are_dirty(void **state)
 static void test_memory(void **state)
 {
 	struct dirty_log log = { 0 };
+	size_t free_before;
 	bool failed = true;
 
 	(void)state;
@@ -346,13 +347,20 @@ static void test_memory(void **state)
 		assert_in_range(n, 1, 10);
 	}
 	start(&npt_format, 0);
+	free_before = pool_available(&current.pool);
 	assert_int_equal(dirty_start(&log, &current.pool, DIRTY_PAGES_MAX + 1), -ERANGE);
 	assert_null(log.map);
-	assert_int_equal(dirty_start(&log, &current.pool, DIRTY_PAGES_MAX), 0);
-	assert_true(dirty_mark(&log, DIRTY_PAGES_MAX - 1));
-	assert_false(dirty_mark(&log, DIRTY_PAGES_MAX - 1));
-	assert_true(dirty_test(&log, DIRTY_PAGES_MAX - 1));
+	/* It would be more than half of the pool: nothing of it stays. */
+	assert_int_equal(dirty_start(&log, &current.pool, DIRTY_PAGES_MAX), -ENOMEM);
+	assert_null(log.map);
+	assert_int_equal(pool_available(&current.pool), free_before);
+	assert_int_equal(dirty_start(&log, &current.pool, DIRTY_PAGES_MAX / 2), 0);
+	assert_true(dirty_mark(&log, DIRTY_PAGES_MAX / 2 - 1));
+	assert_false(dirty_mark(&log, DIRTY_PAGES_MAX / 2 - 1));
+	assert_true(dirty_test(&log, DIRTY_PAGES_MAX / 2 - 1));
 	dirty_stop(&log, &current.pool);
+	assert_int_equal(pool_available(&current.pool), free_before);
+	assert_int_equal(current.pool.kept_count, 0);
 	assert_int_equal(current.pool.refused_count, 0);
 	/* With its slot the log goes, and the next slot of that id has none. */
 	assert_int_equal(mmu_slot_set_flags(&current.mmu, 0, MEMSLOT_LOG_DIRTY, &error), 0);

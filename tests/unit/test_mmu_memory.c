@@ -65,6 +65,37 @@ static void test_shrinker_prefers_cold_tables(void **state)
 	fixture_end(&fixture);
 }
 
+/* All tables are hot: a search spares so many, then one goes all the same. */
+static void test_shrinker_ends_its_search(void **state)
+{
+	struct mmu_walk walk;
+	struct fixture fixture;
+	struct mmu_held held;
+	unsigned int hot = 0;
+
+	(void)state;
+	fixture_start(&fixture, &npt_format);
+	fixture_give(RAM, 0x14000, FIXTURE_OWNER);
+	assert_int_equal(fixture_slot(&fixture, 0, 1, 0x14000, RAM, 0), 0);
+	for (unsigned int i = 0; i < 0x14000; i += 0x200) {
+		assert_int_equal(fixture_fault(&fixture, i + 1, MMU_READ), MMU_FIXED);
+		mmu_walk(&fixture.mmu, 0, gpa((i + 1) * PAGE_SIZE), &walk);
+		*(spte_t *)hpa_to_ptr(walk.steps[SPTE_LEVELS - 2].sptep) =
+			(spte_t){ walk.steps[SPTE_LEVELS - 2].spte | npt_format.accessed };
+	}
+	held = mmu_lock(&fixture.mmu);
+	assert_true(table_reclaim(held));
+	mmu_unlock(held);
+	for (unsigned int i = 0; i < 0x14000; i += 0x200) {
+		mmu_walk(&fixture.mmu, 0, gpa((i + 1) * PAGE_SIZE), &walk);
+		hot += (walk.steps[SPTE_LEVELS - 2].spte & npt_format.accessed) != 0;
+	}
+	assert_int_equal(fixture.mmu.stats.reclaimed, 1);
+	assert_int_equal(hot, 0x14000 / 0x200 - 64 - 1);
+	assert_clean(&fixture);
+	fixture_end(&fixture);
+}
+
 /* A change failed for want of memory at most, and then the slots are the old ones. */
 static void step(struct fixture *fixture, const struct memslots *before, int status)
 {
@@ -344,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small_pool_reclaims),
 		cmocka_unit_test(test_shrinker_prefers_cold_tables),
+		cmocka_unit_test(test_shrinker_ends_its_search),
 		cmocka_unit_test(test_out_of_memory_with_views),
 		cmocka_unit_test(test_out_of_memory_with_changes),
 		cmocka_unit_test(test_out_of_memory_with_a_huge_leaf),

@@ -93,6 +93,30 @@ static void test_fails_on_demand(void **state)
 	assert_int_equal(pool.used_count, 4);
 }
 
+/* Half of it at most is out of the shrinker's reach. */
+static void test_half_is_kept(void **state)
+{
+	void *page[PAGES / 2];
+
+	(void)state;
+	for (unsigned int i = 0; i < PAGES / 2; i++) {
+		assert_int_equal(pool_may_keep(&pool), PAGES / 2 - i);
+		page[i] = pool_alloc_kept(&pool);
+		assert_zero_page(page[i]);
+	}
+	assert_null(pool_alloc_kept(&pool));
+	assert_int_equal(pool.kept_count, PAGES / 2);
+	pool_free_kept(&pool, page[0]);
+	assert_non_null(pool_alloc_kept(&pool));
+	while (pool_alloc_page(&pool)) {
+	}
+	pool_free_kept(&pool, page[1]);
+	assert_int_equal(pool_may_keep(&pool), 1);
+	assert_non_null(pool_alloc_page(&pool));
+	assert_null(pool_alloc_kept(&pool)); /* there is none at all */
+	assert_int_equal(pool.kept_count, PAGES / 2 - 1);
+}
+
 /* What is not a page of this pool neither comes in nor goes out. */
 static void test_damage_is_refused(void **state)
 {
@@ -131,6 +155,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_exhaustion_and_reuse, start, end),
 		cmocka_unit_test_setup_teardown(test_runs, start, end),
 		cmocka_unit_test_setup_teardown(test_fails_on_demand, start, end),
+		cmocka_unit_test_setup_teardown(test_half_is_kept, start, end),
 		cmocka_unit_test_setup_teardown(test_damage_is_refused, start, end),
 		cmocka_unit_test_setup_teardown(test_contains, start, end),
 	};

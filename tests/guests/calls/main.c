@@ -5,17 +5,17 @@
  *
  * Options: role=self (all that needs nobody else), role=owner peer=NAME and role=grantee (a
  * grant, used and revoked), role=manager count=N (fills N absent pages of others), role=lazy
- * (reads its absent pages, 16M to 17M), role=denied (writes what its view hides), role=noise.
+ * (reads its absent pages, 16M to 17M), role=denied (writes what its view hides), role=noise,
+ * role=exhaust (exhaust.c).
  */
-#include "include/bulkhead/hypercall.h"
-#include "lib/addr.h"
+#include "tests/guests/calls/calls.h"
+
 #include "lib/string.h"
 #include "tests/guests/common/apic.h"
 #include "tests/guests/common/guest.h"
 #include "tests/guests/common/io.h"
 
 #define EVENT_VECTOR 0x50
-#define WORK UINT64_C(0x800000) /* memory of our own to play with */
 #define WORK_PAGES 256
 #define LAZY_START UINT64_C(0x1000000)
 #define LAZY_PAGES 256
@@ -28,12 +28,14 @@ static uint64_t seed = 88172645463325252;
 static uint64_t words[WORK_PAGES / 64] __attribute__((aligned(8)));
 static uint8_t page[4096] __attribute__((aligned(4096)));
 
-static int64_t call(enum bulkhead_call number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+/* See calls.h. */
+int64_t call(enum bulkhead_call number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
 	return bulkhead_call(vmmcall, number, a, b, c, d);
 }
 
-static void check(const char *what, bool good, int64_t value)
+/* See calls.h. */
+void check(const char *what, bool good, int64_t value)
 {
 	if (good) {
 		print("calls: %s ok\n", what);
@@ -43,7 +45,8 @@ static void check(const char *what, bool good, int64_t value)
 	}
 }
 
-static void expect(const char *what, int64_t value, int64_t expected)
+/* See calls.h. */
+void expect(const char *what, int64_t value, int64_t expected)
 {
 	check(what, value == expected, value);
 }
@@ -103,8 +106,8 @@ static void general(void)
 	expect("manager's", call(BULKHEAD_FAULT_NEXT, 0, (uintptr_t)page, 0, 0), -BULKHEAD_EPERM);
 }
 
-/* The slot that holds WORK, for its dirty log. */
-static int64_t find_slot(struct bulkhead_slot *slot)
+/* See calls.h. */
+int64_t find_slot(struct bulkhead_slot *slot)
 {
 	for (uint64_t i = 0;; i++) {
 		int64_t status = call(BULKHEAD_SLOT_GET, i, (uintptr_t)slot, 0, 0);
@@ -357,8 +360,9 @@ int guest_main(void)
 		const char *name;
 		void (*run)(void);
 	} roles[] = {
-		{ "owner", owner }, { "grantee", grantee }, { "manager", manager },
-		{ "lazy", lazy },   { "denied", denied },   { "noise", noise },
+		{ "owner", owner },	{ "grantee", grantee }, { "manager", manager },
+		{ "lazy", lazy },	{ "denied", denied },	{ "noise", noise },
+		{ "exhaust", exhaust },
 	};
 	struct cpuid_result abi = cpuid(BULKHEAD_CPUID_ABI, 0);
 	char role[16] = "self";
