@@ -6,7 +6,7 @@
 #   make unit     host tests    make system  boot tests  make lint     layering, headers, format
 #   make bench    counts instructions in both emulators: docs/figures.md
 #   make mutants  each check of mm/ disabled in turn     make coverage of mm/ by the host tests
-#   make race     threads as vCPUs    make fuzz  random operations
+#   make race     threads as vCPUs    make fuzz  random operations    make model  Spin, Frama-C
 #
 # CC=clang builds with clang; B=dir builds somewhere else; V=1 shows the commands.
 
@@ -108,7 +108,7 @@ $(B)/demo.iso: $(B)/bulkhead.elf iso/demo.conf $(LINUX) $(B)/guests/pulse.elf sc
 	cp $(filter-out %/bulkhead.elf scripts/%,$^) $(B)/demo/
 	scripts/mkimage --iso $@ --kernel $(B)/bulkhead.elf $(B)/demo/demo.conf
 
-.PHONY: iso linux run check system lint bench mutants coverage race fuzz mmu-table clean
+.PHONY: iso linux run check system lint bench mutants coverage race fuzz model mmu-table clean
 iso: $(B)/demo.iso
 linux: $(LINUX)
 
@@ -135,9 +135,9 @@ bench:
 	@+B=$(B) CC=$(CC) scripts/bench
 
 # What the tests of mm/ are worth. MUTANTS="--file mm/x.c" and the like go to the scripts.
-mutants coverage race fuzz:
+mutants coverage race fuzz model:
 	@scripts/install-deps check
-	@+B=$(B) scripts/$@ $(MUTANTS) $(COVERAGE) $(RACE) $(FUZZ)
+	@+B=$(B) scripts/$@ $(MUTANTS) $(COVERAGE) $(RACE) $(FUZZ) $(MODEL)
 
 clean:
 	rm -rf $(B)

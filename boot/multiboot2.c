@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Parser of the Multiboot2 tag list. The list is not trusted: every tag is cut to what lies
- * inside the whole, every handler to its tag, and fields are read byte by byte so that
- * nothing depends on alignment. A wrong tag is an error that names its type and offset.
+ * inside the whole, every handler to its tag, and all is read byte by byte, in one place
+ * that asks both bounds. A wrong tag is an error that names its type and offset.
  *
  *     info:  u32 total size, u32 0,  { u32 type, u32 size, ... } on multiples of 8,  type 0
  */
@@ -31,15 +31,16 @@ enum tag_type {
 #define RSDP_NEW_SIZE 36
 #define MEMORY_ENTRY_SIZE 24
 
-/* One tag: `data` has `size` bytes, its header included. */
+/* One tag: `size` bytes, its header included. */
 struct tag {
-	const uint8_t *data;
 	uint32_t offset; /* from the start of the information */
 	uint32_t type;
 	uint32_t size;
 };
 
 struct parser {
+	const uint8_t *info;
+	uint32_t total; /* bytes that may be read */
 	struct boot_info *out;
 	struct error_text *error;
 	bool has_command_line;
@@ -48,14 +49,36 @@ struct parser {
 	bool has_rsdp_new;
 };
 
-static uint32_t read_u32(const uint8_t *p)
+/* The one place that reads the information: 0 for what lies outside of the tag or the whole. */
+static uint8_t read_u8(const struct parser *parser, const struct tag *tag, uint32_t at)
 {
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+	uint32_t offset = tag->offset + at;
+
+	return at < tag->size && offset < parser->total ? parser->info[offset] : 0;
 }
 
-static uint64_t read_u64(const uint8_t *p)
+static uint32_t read_u32(const struct parser *parser, const struct tag *tag, uint32_t at)
 {
-	return (uint64_t)read_u32(p) | (uint64_t)read_u32(p + 4) << 32;
+	uint32_t value = 0;
+
+	for (uint32_t i = 4; i > 0; i--) {
+		value = value << 8 | read_u8(parser, tag, at + i - 1);
+	}
+	return value;
+}
+
+static uint64_t read_u64(const struct parser *parser, const struct tag *tag, uint32_t at)
+{
+	return (uint64_t)read_u32(parser, tag, at) | (uint64_t)read_u32(parser, tag, at + 4) << 32;
+}
+
+/* `length` bytes from `at` on. */
+static void read_bytes(const struct parser *parser, const struct tag *tag, uint32_t at, void *dest,
+		       uint32_t length)
+{
+	for (uint32_t i = 0; i < length; i++) {
+		((uint8_t *)dest)[i] = read_u8(parser, tag, at + i);
+	}
 }
 
 /* The message of every refusal: which tag, where, why. Returns -EINVAL. */
@@ -65,47 +88,53 @@ static int refuse(const struct parser *parser, const struct tag *tag, const char
 			 tag->type, tag->offset, why);
 }
 
-/* The string at `at`, or NULL when it does not end inside the tag. */
-static const char *tag_string(const struct tag *tag, uint32_t at)
+/* The length of the string at `at`; UINT32_MAX when it does not end inside the tag. */
+static uint32_t string_length(const struct parser *parser, const struct tag *tag, uint32_t at)
 {
-	const char *s = (const char *)tag->data + at;
-
-	return strnlen(s, tag->size - at) < tag->size - at ? s : NULL;
+	for (uint32_t end = at; end < tag->size; end++) {
+		if (read_u8(parser, tag, end) == '\0') {
+			return end - at;
+		}
+	}
+	return UINT32_MAX;
 }
 
 static int parse_command_line(struct parser *parser, const struct tag *tag)
 {
-	const char *text = tag_string(tag, TAG_HEADER_SIZE);
+	uint32_t length = string_length(parser, tag, TAG_HEADER_SIZE);
 
 	if (parser->has_command_line) {
 		return refuse(parser, tag, "a second command line");
 	}
-	if (!text) {
+	if (length == UINT32_MAX) {
 		return refuse(parser, tag, "the command line does not end inside the tag");
 	}
-	if (!string_copy(parser->out->command_line, BOOT_COMMAND_LINE_MAX, text)) {
+	if (length >= BOOT_COMMAND_LINE_MAX) {
 		return refuse(parser, tag, "the command line is longer than 1023 characters");
 	}
+	read_bytes(parser, tag, TAG_HEADER_SIZE, parser->out->command_line, length);
 	parser->has_command_line = true;
 	return 0;
 }
 
-/* The first word of `text` without leading folders; false when it does not fit. */
-static bool module_name(const char *text, char name[BOOT_MODULE_NAME_MAX])
+/* The first word of the string at `at` without leading folders; false when it does not fit. */
+static bool module_name(const struct parser *parser, const struct tag *tag, uint32_t at,
+			char name[BOOT_MODULE_NAME_MAX])
 {
-	size_t length;
-	const char *base = text;
+	uint32_t base = at;
+	uint32_t length;
+	uint8_t c;
 
-	for (length = 0; text[length] && text[length] != ' '; length++) {
-		if (text[length] == '/') {
-			base = text + length + 1;
+	for (; (c = read_u8(parser, tag, at)) != '\0' && c != ' '; at++) {
+		if (c == '/') {
+			base = at + 1;
 		}
 	}
-	length -= (size_t)(base - text);
+	length = at - base;
 	if (length >= BOOT_MODULE_NAME_MAX) {
 		return false;
 	}
-	memcpy(name, base, length);
+	read_bytes(parser, tag, base, name, length);
 	name[length] = '\0';
 	return true;
 }
@@ -113,25 +142,24 @@ static bool module_name(const char *text, char name[BOOT_MODULE_NAME_MAX])
 static int parse_module(struct parser *parser, const struct tag *tag)
 {
 	struct boot_info *out = parser->out;
-	struct boot_module *module = &out->modules[out->module_count];
-	const char *text;
+	struct boot_module *module;
 
 	if (tag->size < 17) {
 		return refuse(parser, tag, "too short for a module");
 	}
-	if (out->module_count == BOOT_MODULES_MAX) {
+	if (out->module_count >= BOOT_MODULES_MAX) {
 		return refuse(parser, tag, "more than 64 modules");
 	}
-	module->start = hpa(read_u32(tag->data + 8));
-	module->end = hpa(read_u32(tag->data + 12));
+	module = &out->modules[out->module_count];
+	module->start = hpa(read_u32(parser, tag, 8));
+	module->end = hpa(read_u32(parser, tag, 12));
 	if (module->start.v > module->end.v) {
 		return refuse(parser, tag, "the module ends before it starts");
 	}
-	text = tag_string(tag, 16);
-	if (!text) {
+	if (string_length(parser, tag, 16) == UINT32_MAX) {
 		return refuse(parser, tag, "the module's string does not end inside the tag");
 	}
-	if (!module_name(text, module->name)) {
+	if (!module_name(parser, tag, 16, module->name)) {
 		return refuse(parser, tag, "the module's name is longer than 63 characters");
 	}
 	if (module->name[0] == '\0') {
@@ -142,12 +170,13 @@ static int parse_module(struct parser *parser, const struct tag *tag)
 	return 0;
 }
 
-static int parse_memory_entry(struct parser *parser, const struct tag *tag, const uint8_t *entry)
+/* The entry at `at` of the memory map. */
+static int parse_memory_entry(struct parser *parser, const struct tag *tag, uint32_t at)
 {
 	struct boot_info *out = parser->out;
-	uint64_t start = read_u64(entry);
-	uint64_t size = read_u64(entry + 8);
-	uint32_t type = read_u32(entry + 16);
+	uint64_t start = read_u64(parser, tag, at);
+	uint64_t size = read_u64(parser, tag, at + 8);
+	uint32_t type = read_u32(parser, tag, at + 16);
 
 	if (size == 0) {
 		return 0;
@@ -155,7 +184,7 @@ static int parse_memory_entry(struct parser *parser, const struct tag *tag, cons
 	if (!range_fits(start, size, UINT64_MAX)) {
 		return refuse(parser, tag, "a memory region wraps around");
 	}
-	if (out->region_count == BOOT_REGIONS_MAX) {
+	if (out->region_count >= BOOT_REGIONS_MAX) {
 		return refuse(parser, tag, "more than 256 memory regions");
 	}
 	if (type < BOOT_REGION_AVAILABLE || type > BOOT_REGION_BAD) {
@@ -179,18 +208,18 @@ static int parse_memory_map(struct parser *parser, const struct tag *tag)
 	if (tag->size < 16) {
 		return refuse(parser, tag, "too short for a memory map");
 	}
-	entry_size = read_u32(tag->data + 8);
+	entry_size = read_u32(parser, tag, 8);
 	if (entry_size < MEMORY_ENTRY_SIZE || entry_size % 8 != 0) {
 		return refuse(parser, tag, "the entry size of the memory map is wrong");
 	}
-	if (read_u32(tag->data + 12) != 0) {
+	if (read_u32(parser, tag, 12) != 0) {
 		return refuse(parser, tag, "the entry version of the memory map is not 0");
 	}
 	if ((tag->size - 16) % entry_size != 0) {
 		return refuse(parser, tag, "the memory map ends inside an entry");
 	}
 	for (uint32_t at = 16; at < tag->size; at += entry_size) {
-		int status = parse_memory_entry(parser, tag, tag->data + at);
+		int status = parse_memory_entry(parser, tag, at);
 
 		if (status) {
 			return status;
@@ -202,8 +231,6 @@ static int parse_memory_map(struct parser *parser, const struct tag *tag)
 
 static int parse_framebuffer(struct parser *parser, const struct tag *tag)
 {
-	const uint8_t *p = tag->data;
-
 	if (parser->has_framebuffer) {
 		return refuse(parser, tag, "a second framebuffer");
 	}
@@ -212,12 +239,12 @@ static int parse_framebuffer(struct parser *parser, const struct tag *tag)
 	}
 	parser->out->framebuffer = (struct boot_framebuffer){
 		.present = true,
-		.address = hpa(read_u64(p + 8)),
-		.pitch = read_u32(p + 16),
-		.width = read_u32(p + 20),
-		.height = read_u32(p + 24),
-		.bits_per_pixel = p[28],
-		.type = p[29],
+		.address = hpa(read_u64(parser, tag, 8)),
+		.pitch = read_u32(parser, tag, 16),
+		.width = read_u32(parser, tag, 20),
+		.height = read_u32(parser, tag, 24),
+		.bits_per_pixel = read_u8(parser, tag, 28),
+		.type = read_u8(parser, tag, 29),
 	};
 	parser->has_framebuffer = true;
 	return 0;
@@ -227,7 +254,7 @@ static int parse_framebuffer(struct parser *parser, const struct tag *tag)
 static int parse_rsdp(struct parser *parser, const struct tag *tag)
 {
 	struct boot_info *out = parser->out;
-	size_t size = tag->type == TAG_ACPI_NEW ? RSDP_NEW_SIZE : RSDP_OLD_SIZE;
+	uint32_t size = tag->type == TAG_ACPI_NEW ? RSDP_NEW_SIZE : RSDP_OLD_SIZE;
 
 	static_assert(RSDP_NEW_SIZE == BOOT_RSDP_MAX, "boot_info.rsdp holds a new RSDP");
 	if (tag->size < TAG_HEADER_SIZE + size) {
@@ -237,7 +264,7 @@ static int parse_rsdp(struct parser *parser, const struct tag *tag)
 		return 0;
 	}
 	memset(out->rsdp, 0, sizeof(out->rsdp));
-	memcpy(out->rsdp, tag->data + TAG_HEADER_SIZE, size);
+	read_bytes(parser, tag, TAG_HEADER_SIZE, out->rsdp, size);
 	out->has_rsdp = true;
 	parser->has_rsdp_new = tag->type == TAG_ACPI_NEW;
 	return 0;
@@ -262,25 +289,23 @@ static int parse_tag(struct parser *parser, const struct tag *tag)
 	}
 }
 
-/* Reads the header of the tag at `offset` and checks that it lies inside [0, total). */
-static int next_tag(const struct parser *parser, const uint8_t *info, uint32_t total,
-		    uint32_t offset, struct tag *tag)
+/* Reads the header of the tag at `offset` and checks that it lies inside the whole. */
+static int next_tag(const struct parser *parser, uint32_t offset, struct tag *tag)
 {
-	if (!range_fits(offset, TAG_HEADER_SIZE, total)) {
+	struct tag header = { .offset = offset, .size = TAG_HEADER_SIZE };
+
+	if (!range_fits(offset, TAG_HEADER_SIZE, parser->total)) {
 		return error_set(parser->error, -EINVAL,
 				 "multiboot2: the tag list has no end tag (offset %u of %u)",
-				 offset, total);
+				 offset, parser->total);
 	}
-	*tag = (struct tag){
-		.data = info + offset,
-		.offset = offset,
-		.type = read_u32(info + offset),
-		.size = read_u32(info + offset + 4),
-	};
+	tag->offset = offset;
+	tag->type = read_u32(parser, &header, 0);
+	tag->size = read_u32(parser, &header, 4);
 	if (tag->size < TAG_HEADER_SIZE) {
 		return refuse(parser, tag, "its size is less than 8");
 	}
-	if (!range_fits(offset, tag->size, total)) {
+	if (!range_fits(offset, tag->size, parser->total)) {
 		return refuse(parser, tag, "it ends outside the information");
 	}
 	return 0;
@@ -293,24 +318,25 @@ static int next_tag(const struct parser *parser, const uint8_t *info, uint32_t t
  */
 int mb2_parse(const void *info, size_t size_limit, struct boot_info *out, struct error_text *error)
 {
-	struct parser parser = { .out = out, .error = error };
-	uint32_t total;
+	struct parser parser = {
+		.info = info, .total = INFO_HEADER_SIZE, .out = out, .error = error
+	};
 	uint32_t offset = INFO_HEADER_SIZE;
-	struct tag tag = { 0 };
+	struct tag tag = { .size = INFO_HEADER_SIZE };
 	int status;
 
 	memset(out, 0, sizeof(*out));
 	if (size_limit < INFO_HEADER_SIZE) {
 		return error_set(error, -EINVAL, "multiboot2: no room for the information");
 	}
-	total = read_u32(info);
-	if (total > size_limit) {
+	parser.total = read_u32(&parser, &tag, 0);
+	if (parser.total > size_limit) {
 		return error_set(error, -EINVAL,
 				 "multiboot2: the information has %u bytes, at most %zu can be",
-				 total, size_limit);
+				 parser.total, size_limit);
 	}
 	for (;;) {
-		status = next_tag(&parser, info, total, offset, &tag);
+		status = next_tag(&parser, offset, &tag);
 		if (status) {
 			return status;
 		}

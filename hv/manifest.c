@@ -9,21 +9,14 @@
  * Quotes around a whole value are removed; others belong to it (dyndbg="file a.c +p").
  *
  * One pass, no memory of its own: the idea is that an error is counted, blamed on the open
- * section and survived. A partition whose name is refused is still checked, in the first
- * free place of the list, but not counted in.
+ * section and survived. A partition whose name is refused is still checked, but not listed.
  */
 #include "hv/manifest.h"
 
 #include "hv/manifest_parser.h"
 #include "lib/string.h"
 
-#define EXCERPT_MAX 40 /* of a key in a message */
 #define MESSAGE_MAX 320
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
 
 static bool is_letter(char c)
 {
@@ -36,22 +29,69 @@ static bool is_name_character(char c)
 }
 
 /* True when the span is exactly `text`. */
-bool span_equals(struct span span, const char *text)
+bool span_equals(const struct manifest_parser *parser, struct span span, const char *text)
 {
-	return span.length == strlen(text) && memcmp(span.start, text, span.length) == 0;
+	size_t i = 0;
+
+	while (text[i] != '\0' && span_char(parser, span, i) == text[i]) {
+		i++;
+	}
+	return text[i] == '\0' && i == span.length;
 }
 
 /* The span without the blanks and tabs at its ends. */
-struct span span_trim(struct span span)
+struct span span_trim(const struct manifest_parser *parser, struct span span)
 {
-	while (span.length > 0 && is_blank(span.start[0])) {
+	while (span.length > 0 && is_blank(span_char(parser, span, 0))) {
 		span.start++;
 		span.length--;
 	}
-	while (span.length > 0 && is_blank(span.start[span.length - 1])) {
+	while (span.length > 0 && is_blank(span_char(parser, span, span.length - 1))) {
 		span.length--;
 	}
 	return span;
+}
+
+/* The span, or as much of it as goes into `size` bytes, as a string. */
+void span_copy(const struct manifest_parser *parser, struct span span, char *dest, size_t size)
+{
+	size_t length = MIN(span.length, size - 1);
+
+	for (size_t i = 0; i < length; i++) {
+		dest[i] = span_char(parser, span, i);
+	}
+	dest[length] = '\0';
+}
+
+struct excerpt span_excerpt(const struct manifest_parser *parser, struct span span)
+{
+	struct excerpt excerpt = { "" };
+
+	span_copy(parser, span, excerpt.text, sizeof(excerpt.text));
+	return excerpt;
+}
+
+/* The part of the span from `start` on. */
+static struct span span_from(struct span span, size_t start)
+{
+	start = MIN(start, span.length);
+	return span_of(span.start + start, span.length - start);
+}
+
+/* How many characters come before the first `c`; the length, when there is none. */
+size_t span_find(const struct manifest_parser *parser, struct span span, char c)
+{
+	size_t i = 0;
+
+	while (i < span.length && span_char(parser, span, i) != c) {
+		i++;
+	}
+	return i;
+}
+
+static void name_key(struct manifest_parser *parser, const char *name)
+{
+	(void)string_copy(parser->key.text, sizeof(parser->key.text), name);
 }
 
 /*
@@ -60,38 +100,38 @@ struct span span_trim(struct span span)
  */
 void manifest_error(struct manifest_parser *parser, const char *format, ...)
 {
-	char message[MESSAGE_MAX];
-	int key_length = (int)MIN(parser->key.length, (size_t)EXCERPT_MAX);
-	int length = string_format(message, sizeof(message), "%s:%u: %.*s: ", parser->file,
-				   parser->line, key_length, parser->key.start);
-	size_t used = MIN((size_t)length, sizeof(message) - 1);
+	char text[MESSAGE_MAX] = "";
+	char message[MESSAGE_MAX] = "";
 	va_list args;
 
 	va_start(args, format);
-	string_vformat(message + used, sizeof(message) - used, format, args);
+	string_vformat(text, sizeof(text), format, args);
 	va_end(args);
-	for (char *c = message; *c != '\0'; c++) {
-		if (*c < ' ' || *c > '~') {
-			*c = '?';
+	string_format(message, sizeof(message), "%s:%u: %s: %s", parser->file, parser->line,
+		      parser->key.text, text);
+	for (size_t i = 0; i < sizeof(message) && message[i] != '\0'; i++) {
+		if (message[i] < ' ' || message[i] > '~') {
+			message[i] = '?';
 		}
 	}
 	parser->errors++;
-	if (parser->partition) {
-		parser->partition->valid = false;
+	if (parser->section == SECTION_PARTITION) {
+		parser->partition.valid = false;
 	}
 	parser->report(parser->context, message);
 }
 
 static void close_section(struct manifest_parser *parser)
 {
+	struct manifest *manifest = parser->manifest;
+
 	if (parser->section == SECTION_PARTITION) {
 		manifest_check_partition(parser);
-		if (parser->partition_kept) {
-			parser->manifest->partition_count++;
+		if (parser->partition_kept && manifest->partition_count < PARTITIONS_MAX) {
+			manifest->partitions[manifest->partition_count++] = parser->partition;
 		}
 	}
 	parser->section = SECTION_SKIPPED;
-	parser->partition = NULL;
 	memset(parser->key_line, 0, sizeof(parser->key_line));
 }
 
@@ -110,10 +150,10 @@ static void open_machine(struct manifest_parser *parser)
 static bool check_name(struct manifest_parser *parser, struct span name)
 {
 	const struct manifest *manifest = parser->manifest;
-	bool good = name.length > 0 && is_letter(name.start[0]);
+	bool good = name.length > 0 && is_letter(span_char(parser, name, 0));
 
 	for (size_t i = 0; i < name.length; i++) {
-		good = good && is_name_character(name.start[i]);
+		good = good && is_name_character(span_char(parser, name, i));
 	}
 	if (!good) {
 		manifest_error(parser, "bad name; letters, digits, - and _ are allowed, "
@@ -126,7 +166,7 @@ static bool check_name(struct manifest_parser *parser, struct span name)
 		return false;
 	}
 	for (unsigned int i = 0; i < manifest->partition_count; i++) {
-		if (span_equals(name, manifest->partitions[i].name)) {
+		if (span_equals(parser, name, manifest->partitions[i].name)) {
 			manifest_error(parser,
 				       "the name is taken by line %u; each must be different",
 				       manifest->partitions[i].line);
@@ -138,27 +178,36 @@ static bool check_name(struct manifest_parser *parser, struct span name)
 
 static void open_partition(struct manifest_parser *parser, struct span name)
 {
-	struct manifest *manifest = parser->manifest;
-	struct partition_config *partition;
+	struct partition_config *partition = &parser->partition;
 
-	if (manifest->partition_count == PARTITIONS_MAX) {
+	if (parser->manifest->partition_count >= PARTITIONS_MAX) {
 		manifest_error(parser, "too many partitions; at most %d are allowed",
 			       PARTITIONS_MAX);
 		return;
 	}
-	partition = &manifest->partitions[manifest->partition_count];
 	memset(partition, 0, sizeof(*partition));
 	partition->vcpus = 1;
 	partition->max_restarts = 3;
 	partition->start = true;
 	partition->line = parser->line;
 	partition->valid = true;
-	parser->partition = partition;
 	parser->section = SECTION_PARTITION;
 	parser->partition_kept = check_name(parser, name);
 	if (parser->partition_kept) {
-		memcpy(partition->name, name.start, name.length);
+		span_copy(parser, name, partition->name, sizeof(partition->name));
 	}
+}
+
+/* Takes `first` and `last` off the span's ends; false when they are not there. */
+bool span_enclosed(const struct manifest_parser *parser, struct span *span, char first, char last)
+{
+	bool both = span->length >= 2 && span_char(parser, *span, 0) == first &&
+		    span_char(parser, *span, span->length - 1) == last;
+
+	if (both) {
+		*span = span_of(span->start + 1, span->length - 2);
+	}
+	return both;
 }
 
 /* `line` starts with '['. */
@@ -166,111 +215,106 @@ static void take_header(struct manifest_parser *parser, struct span line)
 {
 	static const char word[] = "partition";
 	size_t word_length = sizeof(word) - 1;
-	struct span inner = span_trim(span_of(line.start + 1, line.length - 1));
+	struct span inner = line;
 
 	close_section(parser);
-	parser->key = line;
-	if (inner.length == 0 || inner.start[inner.length - 1] != ']') {
+	parser->key = span_excerpt(parser, line);
+	if (!span_enclosed(parser, &inner, '[', ']')) {
 		manifest_error(parser, "the header does not end in ']'; allowed are [machine] and "
 				       "[partition \"NAME\"]");
 		return;
 	}
-	inner = span_trim(span_of(inner.start, inner.length - 1));
-	if (span_equals(inner, "machine")) {
+	inner = span_trim(parser, inner);
+	if (span_equals(parser, inner, "machine")) {
 		open_machine(parser);
 		return;
 	}
-	if (inner.length < word_length || memcmp(inner.start, word, word_length) != 0 ||
-	    (inner.length > word_length && is_name_character(inner.start[word_length]))) {
+	if (!span_equals(parser, span_of(inner.start, MIN(inner.length, word_length)), word) ||
+	    is_name_character(span_char(parser, inner, word_length))) {
 		manifest_error(parser, "unknown section; allowed are [machine] and "
 				       "[partition \"NAME\"]");
 		return;
 	}
-	inner = span_trim(span_of(inner.start + word_length, inner.length - word_length));
-	if (inner.length < 2 || inner.start[0] != '"' || inner.start[inner.length - 1] != '"') {
+	inner = span_trim(parser, span_from(inner, word_length));
+	if (!span_enclosed(parser, &inner, '"', '"')) {
 		manifest_error(parser, "no name in double quotes; a partition's header is "
 				       "[partition \"NAME\"]");
 		return;
 	}
-	open_partition(parser, span_of(inner.start + 1, inner.length - 2));
+	open_partition(parser, inner);
 }
 
 /* Cuts the comment off; *quote_open when a double quote is never closed. */
-static struct span cut_comment(struct span line, bool *quote_open)
+static struct span cut_comment(const struct manifest_parser *parser, struct span line,
+			       bool *quote_open)
 {
 	bool quoted = false;
 	size_t length = 0;
 
-	while (length < line.length && (quoted || line.start[length] != '#')) {
-		quoted = quoted != (line.start[length] == '"');
+	while (length < line.length && (quoted || span_char(parser, line, length) != '#')) {
+		quoted = quoted != (span_char(parser, line, length) == '"');
 		length++;
 	}
 	*quote_open = quoted;
-	return span_trim(span_of(line.start, length));
+	return span_trim(parser, span_of(line.start, length));
 }
 
 /* Splits KEY = VALUE; true when both sides are usable. Sets parser->key in any case. */
 static bool split_line(struct manifest_parser *parser, struct span line, bool quote_open,
-		       struct span *value)
+		       struct span *key, struct span *value)
 {
-	size_t equals = 0;
+	size_t equals = span_find(parser, line, '=');
 	size_t word = 0;
 
-	while (equals < line.length && line.start[equals] != '=') {
-		equals++;
-	}
-	parser->key = span_trim(span_of(line.start, equals));
+	*key = span_trim(parser, span_of(line.start, equals));
 	if (equals == line.length) {
-		while (word < line.length && !is_blank(line.start[word])) {
+		while (word < line.length && !is_blank(span_char(parser, line, word))) {
 			word++;
 		}
-		parser->key.length = word;
+		parser->key = span_excerpt(parser, span_of(line.start, word));
 		manifest_error(parser, "no '=' after it; a line is KEY = VALUE");
 		return false;
 	}
-	if (parser->key.length == 0) {
-		parser->key = span_of(line.start, 1);
+	if (key->length == 0) {
+		parser->key = span_excerpt(parser, span_of(line.start, 1));
 		manifest_error(parser, "no key before it; a line is KEY = VALUE");
 		return false;
 	}
+	parser->key = span_excerpt(parser, *key);
 	if (quote_open) {
 		manifest_error(parser, "a double quote is not closed; they come in pairs");
 		return false;
 	}
-	*value = span_trim(span_of(line.start + equals + 1, line.length - equals - 1));
+	*value = span_trim(parser, span_from(line, equals + 1));
 	return true;
 }
 
 static void take_line(struct manifest_parser *parser, struct span text)
 {
 	bool quote_open;
-	struct span line = cut_comment(text, &quote_open);
-	struct span value;
+	struct span line = cut_comment(parser, text, &quote_open);
+	struct span key = line;
+	struct span value = line;
 
 	if (line.length == 0) {
 		return;
 	}
-	if (line.start[0] == '[') {
+	if (span_char(parser, line, 0) == '[') {
 		take_header(parser, line);
 	} else if (parser->section != SECTION_SKIPPED &&
-		   split_line(parser, line, quote_open, &value)) {
-		manifest_take_key(parser, value);
+		   split_line(parser, line, quote_open, &key, &value)) {
+		manifest_take_key(parser, key, value);
 	}
 }
 
 /* The next line of `rest`, which moves on; without its newline and CR. */
-static struct span next_line(struct span *rest)
+static struct span next_line(const struct manifest_parser *parser, struct span *rest)
 {
-	size_t length = 0;
-	size_t skip;
-
-	while (length < rest->length && rest->start[length] != '\n') {
-		length++;
-	}
-	skip = MIN(length + 1, rest->length);
+	size_t length = span_find(parser, *rest, '\n');
 	struct span line = span_of(rest->start, length);
-	*rest = span_of(rest->start + skip, rest->length - skip);
-	if (line.length > 0 && line.start[line.length - 1] == '\r') {
+
+	*rest = span_from(*rest, length + 1);
+	if (length > 0 && span_char(parser, line, length - 1) == '\r') {
 		line.length--;
 	}
 	return line;
@@ -279,50 +323,52 @@ static struct span next_line(struct span *rest)
 /* The first line that says something must be `bulkhead = 1`. */
 static bool take_version(struct manifest_parser *parser, struct span *rest)
 {
-	struct span line = span_of(rest->start, 0);
-	struct span value = line;
-	size_t equals = 0;
+	struct span line = span_of(0, 0);
+	struct span value;
+	size_t equals;
 	bool quote_open;
 
 	while (line.length == 0 && rest->length > 0) {
 		parser->line++;
-		line = cut_comment(next_line(rest), &quote_open);
+		line = cut_comment(parser, next_line(parser, rest), &quote_open);
 	}
 	parser->line = MAX(parser->line, 1U);
-	while (equals < line.length && line.start[equals] != '=') {
-		equals++;
-	}
-	parser->key = span_of("bulkhead", 8);
+	equals = span_find(parser, line, '=');
+	name_key(parser, "bulkhead");
 	if (equals == line.length ||
-	    !span_equals(span_trim(span_of(line.start, equals)), "bulkhead")) {
+	    !span_equals(parser, span_trim(parser, span_of(line.start, equals)), "bulkhead")) {
 		manifest_error(parser, "missing; the first line must be bulkhead = 1");
 		return false;
 	}
-	value = span_trim(span_of(line.start + equals + 1, line.length - equals - 1));
-	if (!span_equals(value, "1")) {
-		manifest_error(parser, "format version \"%.*s\" is not known; 1 is",
-			       (int)MIN(value.length, (size_t)EXCERPT_MAX), value.start);
+	value = span_trim(parser, span_from(line, equals + 1));
+	if (!span_equals(parser, value, "1")) {
+		manifest_error(parser, "format version \"%s\" is not known; 1 is",
+			       span_excerpt(parser, value).text);
 		return false;
 	}
 	return true;
 }
 
 /* True when the text as a whole can be read; reports why not. */
-static bool check_text(struct manifest_parser *parser, const char *text, size_t size)
+static bool check_text(struct manifest_parser *parser)
 {
+	struct span all = span_of(0, parser->size);
+
 	parser->line = 1;
-	parser->key = span_of("file", 4);
-	if (size > MANIFEST_SIZE_MAX) {
-		manifest_error(parser, "%zu bytes; at most %llu are allowed", size,
+	name_key(parser, "file");
+	if (parser->size > MANIFEST_SIZE_MAX) {
+		manifest_error(parser, "%zu bytes; at most %llu are allowed", parser->size,
 			       (unsigned long long)MANIFEST_SIZE_MAX);
 		return false;
 	}
-	for (size_t i = 0; i < size; i++) {
-		if (text[i] == '\0') {
+	for (size_t i = 0; i < all.length; i++) {
+		char c = span_char(parser, all, i);
+
+		if (c == '\0') {
 			manifest_error(parser, "a NUL byte; a manifest is text");
 			return false;
 		}
-		parser->line += text[i] == '\n';
+		parser->line += c == '\n';
 	}
 	parser->line = 0;
 	return true;
@@ -338,18 +384,20 @@ int manifest_parse(struct manifest *manifest, const char *file, const char *text
 	struct manifest_parser parser = {
 		.manifest = manifest,
 		.file = file,
+		.text = text,
+		.size = size,
 		.report = report,
 		.context = context,
 	};
-	struct span rest = span_of(text, size);
+	struct span rest = span_of(0, size);
 
 	memset(manifest, 0, sizeof(*manifest));
-	if (!check_text(&parser, text, size) || !take_version(&parser, &rest)) {
+	if (!check_text(&parser) || !take_version(&parser, &rest)) {
 		return -EINVAL;
 	}
 	while (rest.length > 0) {
 		parser.line++;
-		take_line(&parser, next_line(&rest));
+		take_line(&parser, next_line(&parser, &rest));
 	}
 	close_section(&parser);
 	return (int)parser.errors;

@@ -8,9 +8,8 @@
 #include "hv/manifest_parser.h"
 #include "lib/string.h"
 
-#define NUMBER_MAX 32  /* characters of a number, NUL included */
-#define EXCERPT_MAX 40 /* of a value in a message */
-#define WORDS_MAX 80   /* of a list of allowed words in a message */
+#define NUMBER_MAX 32 /* characters of a number, NUL included */
+#define WORDS_MAX 80  /* of a list of allowed words in a message */
 #define KEY_NAME_MAX 32
 #define MEMORY_MIN MIB
 #define MEMORY_MAX (1024 * GIB)
@@ -32,11 +31,6 @@ struct key {
 	bool may_be_empty;
 };
 
-static int excerpt(struct span value)
-{
-	return (int)MIN(value.length, (size_t)EXCERPT_MAX);
-}
-
 /* Copies into a NUL-terminated buffer; refuses what does not fit. */
 static bool set_text(struct manifest_parser *parser, struct span value, char *dest, size_t size)
 {
@@ -45,17 +39,16 @@ static bool set_text(struct manifest_parser *parser, struct span value, char *de
 			       size - 1);
 		return false;
 	}
-	memcpy(dest, value.start, value.length);
-	dest[value.length] = '\0';
+	span_copy(parser, value, dest, size);
 	return true;
 }
 
 /* The length of the first word of `value`. */
-static size_t word_length(struct span value)
+static size_t word_length(const struct manifest_parser *parser, struct span value)
 {
 	size_t length = 0;
 
-	while (length < value.length && value.start[length] != ' ' && value.start[length] != '\t') {
+	while (length < value.length && !is_blank(span_char(parser, value, length))) {
 		length++;
 	}
 	return length;
@@ -63,30 +56,39 @@ static size_t word_length(struct span value)
 
 static void set_file(struct manifest_parser *parser, struct span value, char *dest)
 {
-	if (word_length(value) != value.length) {
-		manifest_error(parser, "\"%.*s\" is more than one word; a module's name is allowed",
-			       excerpt(value), value.start);
+	if (word_length(parser, value) != value.length) {
+		manifest_error(parser, "\"%s\" is more than one word; a module's name is allowed",
+			       span_excerpt(parser, value).text);
 		return;
 	}
 	set_text(parser, value, dest, MODULE_NAME_MAX);
+}
+
+/* Adds to the string in `list`, as far as there is room. */
+static void list_append(char list[WORDS_MAX], const char *text)
+{
+	size_t length = strnlen(list, WORDS_MAX);
+
+	for (; length < WORDS_MAX - 1 && *text; length++) {
+		list[length] = *text++;
+	}
 }
 
 /* The place of `value` in words[0, count), or -1 after reporting it. */
 static int choose(struct manifest_parser *parser, struct span value, const char *const *words,
 		  size_t count)
 {
-	char list[WORDS_MAX];
-	size_t used = 0;
+	char list[WORDS_MAX] = "";
 
 	for (size_t i = 0; i < count; i++) {
-		if (span_equals(value, words[i])) {
+		if (span_equals(parser, value, words[i])) {
 			return (int)i;
 		}
-		used += (size_t)string_format(list + used, sizeof(list) - used, "%s%s",
-					      i == 0 ? "" : ", ", words[i]);
+		list_append(list, i == 0 ? "" : ", ");
+		list_append(list, words[i]);
 	}
-	manifest_error(parser, "\"%.*s\" is not known; allowed are %s", excerpt(value), value.start,
-		       list);
+	manifest_error(parser, "\"%s\" is not known; allowed are %s",
+		       span_excerpt(parser, value).text, list);
 	return -1;
 }
 
@@ -101,16 +103,15 @@ static void set_yes_no(struct manifest_parser *parser, struct span value, bool *
 }
 
 /* A number, with a size's suffix allowed or not; false when it is none (not reported). */
-static bool to_number(struct span value, bool (*convert)(const char *, uint64_t *),
-		      uint64_t *number)
+static bool to_number(const struct manifest_parser *parser, struct span value,
+		      bool (*convert)(const char *, uint64_t *), uint64_t *number)
 {
-	char text[NUMBER_MAX];
+	char text[NUMBER_MAX] = "";
 
 	if (value.length >= sizeof(text)) {
 		return false;
 	}
-	memcpy(text, value.start, value.length);
-	text[value.length] = '\0';
+	span_copy(parser, value, text, sizeof(text));
 	return convert(text, number);
 }
 
@@ -119,9 +120,9 @@ static bool set_number(struct manifest_parser *parser, struct span value, uint64
 {
 	uint64_t number;
 
-	if (!to_number(value, string_to_u64, &number) || number < min || number > max) {
-		manifest_error(parser, "\"%.*s\" is not allowed; numbers from %llu to %llu are",
-			       excerpt(value), value.start, (unsigned long long)min,
+	if (!to_number(parser, value, string_to_u64, &number) || number < min || number > max) {
+		manifest_error(parser, "\"%s\" is not allowed; numbers from %llu to %llu are",
+			       span_excerpt(parser, value).text, (unsigned long long)min,
 			       (unsigned long long)max);
 		return false;
 	}
@@ -147,7 +148,7 @@ static void set_data_corruption(struct manifest_parser *parser, struct span valu
 
 static void set_kernel(struct manifest_parser *parser, struct span value)
 {
-	set_file(parser, value, parser->partition->kernel);
+	set_file(parser, value, parser->partition.kernel);
 }
 
 static void set_format(struct manifest_parser *parser, struct span value)
@@ -161,28 +162,29 @@ static void set_format(struct manifest_parser *parser, struct span value)
 	int choice = choose(parser, value, words, ARRAY_COUNT(words));
 
 	if (choice >= 0) {
-		parser->partition->format = (enum kernel_format)choice;
+		parser->partition.format = (enum kernel_format)choice;
 	}
 }
 
 static void set_initrd(struct manifest_parser *parser, struct span value)
 {
-	set_file(parser, value, parser->partition->initrd);
+	set_file(parser, value, parser->partition.initrd);
 }
 
 static void set_module(struct manifest_parser *parser, struct span value)
 {
-	struct partition_config *partition = parser->partition;
-	struct module_config *module = &partition->modules[partition->module_count];
-	size_t length = word_length(value);
+	struct partition_config *partition = &parser->partition;
+	size_t length = word_length(parser, value);
 	struct span name = span_of(value.start, length);
-	struct span args = span_trim(span_of(value.start + length, value.length - length));
+	struct span args = span_trim(parser, span_of(value.start + length, value.length - length));
+	struct module_config *module;
 
-	if (partition->module_count == PARTITION_MODULES_MAX) {
+	if (partition->module_count >= PARTITION_MODULES_MAX) {
 		manifest_error(parser, "one too many; at most %d are allowed",
 			       PARTITION_MODULES_MAX);
 		return;
 	}
+	module = &partition->modules[partition->module_count];
 	if (set_text(parser, name, module->name, sizeof(module->name)) &&
 	    set_text(parser, args, module->args, sizeof(module->args))) {
 		partition->module_count++;
@@ -191,7 +193,7 @@ static void set_module(struct manifest_parser *parser, struct span value)
 
 static void set_cmdline(struct manifest_parser *parser, struct span value)
 {
-	set_text(parser, value, parser->partition->cmdline, CMDLINE_MAX);
+	set_text(parser, value, parser->partition.cmdline, CMDLINE_MAX);
 }
 
 /* Whole pages from `least` to `most` bytes; `range` says so in words. */
@@ -200,15 +202,15 @@ static void set_pages(struct manifest_parser *parser, struct span value, uint64_
 {
 	uint64_t size;
 
-	if (!to_number(value, string_to_size, &size)) {
-		manifest_error(parser, "\"%.*s\" is no size; a number with K, M, G or T is allowed",
-			       excerpt(value), value.start);
+	if (!to_number(parser, value, string_to_size, &size)) {
+		manifest_error(parser, "\"%s\" is no size; a number with K, M, G or T is allowed",
+			       span_excerpt(parser, value).text);
 	} else if (size < least || size > most) {
-		manifest_error(parser, "%.*s is out of range; %s are allowed", excerpt(value),
-			       value.start, range);
+		manifest_error(parser, "%s is out of range; %s are allowed",
+			       span_excerpt(parser, value).text, range);
 	} else if (!is_aligned(size, MEMORY_STEP)) {
-		manifest_error(parser, "%.*s is not whole pages; multiples of 4K are allowed",
-			       excerpt(value), value.start);
+		manifest_error(parser, "%s is not whole pages; multiples of 4K are allowed",
+			       span_excerpt(parser, value).text);
 	} else {
 		*bytes = size;
 	}
@@ -216,39 +218,39 @@ static void set_pages(struct manifest_parser *parser, struct span value, uint64_
 
 static void set_memory(struct manifest_parser *parser, struct span value)
 {
-	set_pages(parser, value, MEMORY_MIN, MEMORY_MAX, "1M to 1T", &parser->partition->memory);
+	set_pages(parser, value, MEMORY_MIN, MEMORY_MAX, "1M to 1T", &parser->partition.memory);
 }
 
 static void set_mmu_pool(struct manifest_parser *parser, struct span value)
 {
-	set_pages(parser, value, POOL_MIN, POOL_MAX, "1M to 16G", &parser->partition->mmu_pool);
+	set_pages(parser, value, POOL_MIN, POOL_MAX, "1M to 16G", &parser->partition.mmu_pool);
 }
 
 static void set_vcpus(struct manifest_parser *parser, struct span value)
 {
-	set_number(parser, value, 1, VCPUS_MAX, &parser->partition->vcpus);
+	set_number(parser, value, 1, VCPUS_MAX, &parser->partition.vcpus);
 }
 
 /* One item of the list, "N" or "N-M"; false when it is neither. */
-static bool add_cpus(struct span item, uint64_t *cpus)
+static bool add_cpus(const struct manifest_parser *parser, struct span item, uint64_t *cpus)
 {
+	struct span end = item;
 	uint64_t first;
 	uint64_t last;
-	size_t dash = 0;
+	size_t dash = span_find(parser, item, '-');
 
-	while (dash < item.length && item.start[dash] != '-') {
-		dash++;
-	}
-	if (!to_number(span_trim(span_of(item.start, dash)), string_to_u64, &first)) {
+	item.length = dash;
+	if (!to_number(parser, span_trim(parser, item), string_to_u64, &first)) {
 		return false;
 	}
 	last = first;
-	if (dash < item.length &&
-	    !to_number(span_trim(span_of(item.start + dash + 1, item.length - dash - 1)),
-		       string_to_u64, &last)) {
-		return false;
+	if (dash < end.length) {
+		end = span_trim(parser, span_of(end.start + dash + 1, end.length - dash - 1));
+		if (!to_number(parser, end, string_to_u64, &last)) {
+			return false;
+		}
 	}
-	if (first > last || last >= HOST_CPUS_MAX) {
+	if (last >= HOST_CPUS_MAX || first > last) {
 		return false;
 	}
 	*cpus |= BITS(last, first);
@@ -261,19 +263,19 @@ static void set_cpus(struct manifest_parser *parser, struct span value)
 	size_t start = 0;
 
 	for (size_t i = 0; i <= value.length; i++) {
-		if (i < value.length && value.start[i] != ',') {
+		if (i < value.length && span_char(parser, value, i) != ',') {
 			continue;
 		}
-		if (!add_cpus(span_of(value.start + start, i - start), &cpus)) {
+		if (!add_cpus(parser, span_of(value.start + start, i - start), &cpus)) {
 			manifest_error(parser,
-				       "\"%.*s\" is no list of CPUs; numbers up to %d and "
+				       "\"%s\" is no list of CPUs; numbers up to %d and "
 				       "ranges, as in 0,2-3, are allowed",
-				       excerpt(value), value.start, HOST_CPUS_MAX - 1);
+				       span_excerpt(parser, value).text, HOST_CPUS_MAX - 1);
 			return;
 		}
 		start = i + 1;
 	}
-	parser->partition->cpus = cpus;
+	parser->partition.cpus = cpus;
 }
 
 static void set_on_bug(struct manifest_parser *parser, struct span value)
@@ -285,28 +287,28 @@ static void set_on_bug(struct manifest_parser *parser, struct span value)
 	int choice = choose(parser, value, words, ARRAY_COUNT(words));
 
 	if (choice >= 0) {
-		parser->partition->on_bug = (enum on_bug)choice;
+		parser->partition.on_bug = (enum on_bug)choice;
 	}
 }
 
 static void set_max_restarts(struct manifest_parser *parser, struct span value)
 {
-	set_number(parser, value, 0, RESTARTS_MAX, &parser->partition->max_restarts);
+	set_number(parser, value, 0, RESTARTS_MAX, &parser->partition.max_restarts);
 }
 
 static void set_start(struct manifest_parser *parser, struct span value)
 {
-	set_yes_no(parser, value, &parser->partition->start);
+	set_yes_no(parser, value, &parser->partition.start);
 }
 
 static void set_debug_exit(struct manifest_parser *parser, struct span value)
 {
-	set_yes_no(parser, value, &parser->partition->debug_exit);
+	set_yes_no(parser, value, &parser->partition.debug_exit);
 }
 
 static void set_manager(struct manifest_parser *parser, struct span value)
 {
-	set_yes_no(parser, value, &parser->partition->manager);
+	set_yes_no(parser, value, &parser->partition.manager);
 }
 
 /* START..END in guest-physical addresses; whether that is memory is seen at the end. */
@@ -316,35 +318,37 @@ static void set_absent(struct manifest_parser *parser, struct span value)
 	uint64_t end;
 	size_t dots = 0;
 
-	while (dots + 2 <= value.length && memcmp(value.start + dots, "..", 2) != 0) {
+	while (dots + 2 <= value.length &&
+	       !span_equals(parser, span_of(value.start + dots, 2), "..")) {
 		dots++;
 	}
 	if (dots + 2 > value.length ||
-	    !to_number(span_trim(span_of(value.start, dots)), string_to_size, &start) ||
-	    !to_number(span_trim(span_of(value.start + dots + 2, value.length - dots - 2)),
+	    !to_number(parser, span_trim(parser, span_of(value.start, dots)), string_to_size,
+		       &start) ||
+	    !to_number(parser,
+		       span_trim(parser, span_of(value.start + dots + 2, value.length - dots - 2)),
 		       string_to_size, &end) ||
 	    start >= end) {
-		manifest_error(parser,
-			       "\"%.*s\" is no range; START..END, as in 16M..20M, is allowed",
-			       excerpt(value), value.start);
+		manifest_error(parser, "\"%s\" is no range; START..END, as in 16M..20M, is allowed",
+			       span_excerpt(parser, value).text);
 		return;
 	}
 	if (!is_aligned(start, PAGE_STEP) || !is_aligned(end, PAGE_STEP) || start < ABSENT_MIN) {
-		manifest_error(parser, "%.*s is not allowed; multiples of 4K from 1M on are",
-			       excerpt(value), value.start);
+		manifest_error(parser, "%s is not allowed; multiples of 4K from 1M on are",
+			       span_excerpt(parser, value).text);
 		return;
 	}
-	parser->partition->absent_start = start;
-	parser->partition->absent_end = end;
+	parser->partition.absent_start = start;
+	parser->partition.absent_end = end;
 }
 
 static void set_raw_address(struct manifest_parser *parser, struct span value, uint64_t *dest)
 {
 	uint64_t address;
 
-	if (!to_number(value, string_to_u64, &address) || address >= RAW_END) {
-		manifest_error(parser, "\"%.*s\" is not allowed; addresses below 0x%llx are",
-			       excerpt(value), value.start, (unsigned long long)RAW_END);
+	if (!to_number(parser, value, string_to_u64, &address) || address >= RAW_END) {
+		manifest_error(parser, "\"%s\" is not allowed; addresses below 0x%llx are",
+			       span_excerpt(parser, value).text, (unsigned long long)RAW_END);
 		return;
 	}
 	*dest = address;
@@ -352,12 +356,12 @@ static void set_raw_address(struct manifest_parser *parser, struct span value, u
 
 static void set_load(struct manifest_parser *parser, struct span value)
 {
-	set_raw_address(parser, value, &parser->partition->load);
+	set_raw_address(parser, value, &parser->partition.load);
 }
 
 static void set_entry(struct manifest_parser *parser, struct span value)
 {
-	set_raw_address(parser, value, &parser->partition->entry);
+	set_raw_address(parser, value, &parser->partition.entry);
 }
 
 /* Where manifest_check_partition() looks for them. */
@@ -423,7 +427,8 @@ static const struct {
 };
 
 /* How many characters must be changed, added or left out to make one of the other. */
-static unsigned int edit_distance(struct span a, const char *b)
+static unsigned int edit_distance(const struct manifest_parser *parser, struct span a,
+				  const char *b)
 {
 	unsigned int row[KEY_NAME_MAX + 1]; /* distances of a[0, i) to each b[0, j) */
 	size_t b_length = strlen(b);
@@ -438,7 +443,7 @@ static unsigned int edit_distance(struct span a, const char *b)
 		row[0] = (unsigned int)i + 1;
 		for (size_t j = 0; j < b_length; j++) {
 			unsigned int above = row[j + 1];
-			unsigned int change = diagonal + (a.start[i] != b[j]);
+			unsigned int change = diagonal + (span_char(parser, a, i) != b[j]);
 
 			row[j + 1] = MIN(change, MIN(above, row[j]) + 1);
 			diagonal = above;
@@ -447,10 +452,11 @@ static unsigned int edit_distance(struct span a, const char *b)
 	return row[b_length];
 }
 
-static void report_unknown(struct manifest_parser *parser, const struct key *keys, size_t count)
+static void report_unknown(struct manifest_parser *parser, struct span key, const struct key *keys,
+			   size_t count)
 {
 	unsigned int best = ~0U;
-	const char *nearest = "";
+	size_t nearest = 0;
 
 	if (parser->section == SECTION_TOP) {
 		manifest_error(parser, "outside of a section; before the first one only bulkhead "
@@ -458,36 +464,32 @@ static void report_unknown(struct manifest_parser *parser, const struct key *key
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
-		unsigned int distance = edit_distance(parser->key, keys[i].name);
+		unsigned int distance = edit_distance(parser, key, keys[i].name);
 
 		if (distance < best) {
 			best = distance;
-			nearest = keys[i].name;
+			nearest = i;
 		}
 	}
-	manifest_error(parser, "unknown key; the nearest known one is %s", nearest);
+	manifest_error(parser, "unknown key; the nearest known one is %s", keys[nearest].name);
 }
 
 /* The value without quotes that enclose all of it. */
-static struct span unquote(struct span value)
+static struct span unquote(const struct manifest_parser *parser, struct span value)
 {
-	size_t last = value.length - 1;
+	struct span inner = value;
 
-	if (value.length < 2 || value.start[0] != '"' || value.start[last] != '"') {
-		return value;
+	if (span_enclosed(parser, &inner, '"', '"') &&
+	    span_find(parser, inner, '"') == inner.length) {
+		return inner;
 	}
-	for (size_t i = 1; i < last; i++) {
-		if (value.start[i] == '"') {
-			return value;
-		}
-	}
-	return span_of(value.start + 1, last - 1);
+	return value;
 }
 
 static bool check_characters(struct manifest_parser *parser, struct span value)
 {
 	for (size_t i = 0; i < value.length; i++) {
-		unsigned char c = (unsigned char)value.start[i];
+		unsigned char c = (unsigned char)span_char(parser, value, i);
 
 		if ((c < ' ' && c != '\t') || c == 0x7f) {
 			manifest_error(parser, "control character 0x%02x; only text is allowed", c);
@@ -497,18 +499,18 @@ static bool check_characters(struct manifest_parser *parser, struct span value)
 	return true;
 }
 
-/* Finds parser->key among the section's keys and sets it to `value` (trimmed). */
-void manifest_take_key(struct manifest_parser *parser, struct span value)
+/* Finds `key` among the section's keys and sets it to `value`; both are trimmed. */
+void manifest_take_key(struct manifest_parser *parser, struct span key, struct span value)
 {
 	const struct key *keys = section_keys[parser->section].keys;
 	size_t count = section_keys[parser->section].count;
 	size_t i = 0;
 
-	while (i < count && !span_equals(parser->key, keys[i].name)) {
+	while (i < count && !span_equals(parser, key, keys[i].name)) {
 		i++;
 	}
 	if (i == count) {
-		report_unknown(parser, keys, count);
+		report_unknown(parser, key, keys, count);
 		return;
 	}
 	if (parser->key_line[i] != 0 && !keys[i].repeats) {
@@ -517,7 +519,7 @@ void manifest_take_key(struct manifest_parser *parser, struct span value)
 		return;
 	}
 	parser->key_line[i] = parser->line;
-	value = unquote(value);
+	value = unquote(parser, value);
 	if (value.length == 0 && !keys[i].may_be_empty) {
 		manifest_error(parser, "no value; a line is KEY = VALUE");
 		return;
@@ -534,7 +536,7 @@ static void error_at(struct manifest_parser *parser, unsigned int line, enum par
 	unsigned int current = parser->line;
 
 	parser->line = line;
-	parser->key = span_of(partition_keys[key].name, strlen(partition_keys[key].name));
+	(void)string_copy(parser->key.text, sizeof(parser->key.text), partition_keys[key].name);
 	manifest_error(parser, "%s", text);
 	parser->line = current;
 }
@@ -552,7 +554,7 @@ static bool absent_is_memory(const struct partition_config *partition)
 /* The rules between keys, at the end of a partition's section. */
 void manifest_check_partition(struct manifest_parser *parser)
 {
-	struct partition_config *partition = parser->partition;
+	struct partition_config *partition = &parser->partition;
 	const unsigned int *seen = parser->key_line;
 
 	if (seen[KEY_KERNEL] == 0) {

@@ -23,7 +23,7 @@ struct spec {
 
 static void emit(struct output *out, char c)
 {
-	if (out->length + 1 < out->size) {
+	if (out->size > 0 && out->length < out->size - 1) {
 		out->buffer[out->length] = c;
 	}
 	out->length++;

@@ -177,18 +177,15 @@ static uint64_t drop_line(struct rmap *rmap, struct rmap_line *first, uint64_t h
 }
 
 /*
- * Fills the hole at `where` of `line` with the first line's last entry; one entry that is
- * left goes back to the head. The head afterwards.
+ * Takes the entry at `where` of `line` away; one entry that is left goes back to the head.
+ * The head afterwards.
  */
 static uint64_t chain_delete(struct rmap *rmap, uint64_t head, struct rmap_line *line,
 			     unsigned int where)
 {
 	struct rmap_line *first = head_line(head);
-	uint64_t last = rmap_line_pop(first);
 
-	if (line != first || line->sptep[where] != 0) {
-		line->sptep[where] = last;
-	}
+	rmap_line_delete(first, line, where);
 	if (first->sptep[0] == 0) {
 		struct rmap_line *next = first->next;
 

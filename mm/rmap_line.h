@@ -68,4 +68,15 @@ static inline uint64_t rmap_line_pop(struct rmap_line *line)
 	return sptep;
 }
 
+/* Takes the entry at `where` of `line` away: the last one of the chain's first line fills it. */
+static inline void rmap_line_delete(struct rmap_line *first, struct rmap_line *line,
+				    unsigned int where)
+{
+	uint64_t last = rmap_line_pop(first);
+
+	if (line != first || line->sptep[where] != 0) {
+		line->sptep[where] = last;
+	}
+}
+
 #endif
