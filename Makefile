@@ -123,6 +123,7 @@ check:
 	@+B=$(B) scripts/run-tests check
 system: $(B)/bulkhead.elf $(LINUX)
 	@$(MAKE) --no-print-directory guests
+	@$(MAKE) --no-print-directory PROVE_MMU=1 B=$(B)/prove $(B)/prove/bulkhead.elf
 	@B=$(B) scripts/run-tests system $(TESTS)
 lint:
 	@scripts/run-tests lint

@@ -14,6 +14,7 @@
 #include "hv/sched.h"
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mm/prove.h"
 
 static struct manifest manifest; /* constant after hv_main() */
 
@@ -121,6 +122,9 @@ _Noreturn void hv_main(const struct boot_info *info)
 	rtc_init();
 	sched_init();
 	can_run = start_virtualisation();
+	if (PROVE_MMU_ON) {
+		log_printf("mmu: this build audits after each operation (PROVE_MMU=1), slowly");
+	}
 	cpuid_policy_init();
 	read_manifest(info);
 	apply_policy(info);

@@ -145,10 +145,12 @@ def build_path(name):
     return path
 
 
-def make_image(manifest=None, files=(), cmdline="", missing_ok=False, grub=()):
+def make_image(manifest=None, files=(), cmdline="", missing_ok=False, grub=(),
+               kernel="bulkhead.elf"):
     """
     An ISO with this manifest (text; None: no module at all) and `files`: paths below the
-    build folder, or pairs of name and bytes. Made once for equal contents.
+    build folder, or pairs of name and bytes; `kernel` is such a path. Made once for equal
+    contents.
     """
     contents = {}
     for entry in files:
@@ -156,7 +158,7 @@ def make_image(manifest=None, files=(), cmdline="", missing_ok=False, grub=()):
             contents[os.path.basename(entry)] = file_bytes(build_path(entry))
         else:
             contents[entry[0]] = entry[1]
-    kernel = build_path("bulkhead.elf")
+    kernel = build_path(kernel)
     key = digest_of(file_bytes(kernel), cmdline, str(missing_ok), repr(manifest), repr(grub),
                     *(part for name in sorted(contents) for part in (name, contents[name])))
     images = os.path.join(OUTPUT, "images")
