@@ -68,7 +68,7 @@ $(B)/bulkhead.elf: $(B)/pass1.elf
 	$(Q)$(CC) $(CFLAGS) -c $(B)/symbols.c -o $(B)/symbols.o
 	$(Q)$(LD) $(LDFLAGS) -T linker.ld $(OBJS) $(B)/symbols.o -o $@
 
--include $(wildcard $(shell find $(B)/obj -name '*.d' 2>/dev/null))
+-include $(wildcard $(shell find $(B)/obj $(B)/unit/obj -name '*.d' 2>/dev/null))
 
 # Unit tests: the hypervisor's own files, built as Linux programs with ASan and UBSan. Each
 # tests/unit/test_X.c names what it links in a comment line "sources: lib/printf.c ...".
@@ -78,14 +78,18 @@ UNIT_FLAGS  := -std=gnu17 -O1 -g $(WARN) -I. -fno-strict-aliasing -fno-builtin -
 UNITS       := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 unit_sources = $(shell sed -n 's/^.*sources: *//p' tests/unit/test_$(1).c | sed 's,\*/,,')
 
-# One program is one compilation: any header may matter to it.
-HEADERS     := $(wildcard include/bulkhead/*.h lib/*.h arch/x86/*.h mm/*.h drivers/*.h hv/*.h hv/*/*.h boot/*.h tests/unit/*.h)
+# Compiled once for all that link it.
+unit_objects = $(patsubst %.c,$(B)/unit/obj/%.o,tests/unit/test_$(1).c $(wildcard $(call unit_sources,$(1))))
+
+$(B)/unit/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,UNIT,$<)
+	$(Q)$(UNIT_CC) $(UNIT_FLAGS) $(DEPS) -c $< -o $@
 
 define UNIT_RULE
-$(B)/unit/test_$(1): tests/unit/test_$(1).c $$(call unit_sources,$(1)) $$(HEADERS)
-	@mkdir -p $$(@D)
-	$$(call say,UNIT,$$@)
-	$$(Q)$$(UNIT_CC) $$(UNIT_FLAGS) $$(filter %.c,$$^) -o $$@ -lcmocka
+$(B)/unit/test_$(1): $(call unit_objects,$(1))
+	$$(call say,LINK,$$@)
+	$$(Q)$$(UNIT_CC) $$(UNIT_FLAGS) $$^ -o $$@ -lcmocka
 endef
 $(foreach u,$(UNITS),$(eval $(call UNIT_RULE,$(u))))
 
