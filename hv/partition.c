@@ -402,8 +402,10 @@ uint64_t partition_next_work(void)
 	uint64_t earliest = UINT64_MAX;
 
 	for (unsigned int i = 0; i < entry_count; i++) {
+		uint64_t audit = background_next(&entries[i]);
+
 		earliest = MIN(earliest, MIN(entries[i].audit_at, entries[i].restart_at));
-		earliest = MIN(earliest, background_next(&entries[i]));
+		earliest = MIN(earliest, audit);
 	}
 	return earliest;
 }

@@ -173,7 +173,9 @@ static void wake_sleepers(struct sched_cpu *cpu, uint64_t now)
 /* The earliest thing that the host timer must not miss, but for the slice and the guest. */
 static uint64_t next_event(struct sched_cpu *cpu)
 {
-	uint64_t next = MIN(partition_next_work(), operator_next_work());
+	uint64_t partitions = partition_next_work();
+	uint64_t own = operator_next_work();
+	uint64_t next = MIN(partitions, own);
 
 	if (!list_is_empty(&cpu->sleepers)) {
 		next = MIN(next,

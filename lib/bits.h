@@ -18,6 +18,8 @@
 #define FIELD_PREP(mask, value) (((uint64_t)(value) << FIELD_SHIFT(mask)) & (mask))
 
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+/* One of the two is evaluated twice. */
+/* One of the two is evaluated twice: not for calls. */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

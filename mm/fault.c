@@ -319,7 +319,8 @@ static int fill(struct mmu_held held, const struct fault *fault, const struct mm
 		struct table *table, spte_t old, enum mmu_result *result)
 {
 	unsigned int found = role_level(table->role);
-	unsigned int level = found == 1 ? 1 : MIN(found, allowed_level(fault, root->view));
+	unsigned int allowed = found == 1 ? 1 : allowed_level(fault, root->view);
+	unsigned int level = MIN(found, allowed);
 	int error;
 
 	error = install(held, table, level_align(fault->page, level), level, old,
