@@ -16,6 +16,8 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 
 B       ?= build
+# One name for one folder, or the dependencies that were found under another are not seen.
+override B := $(patsubst $(CURDIR)/%,%,$(abspath $(B)))
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
