@@ -12,6 +12,8 @@
 
 #include "mm/frames.h"
 
+#define PRESENT_ENTRIES 12 /* what is looked at for a present one is worth so many empty ones */
+
 /* I1 from the leaf's side: how often its slot's rmap holds it. */
 static void audit_leaf_rmap(struct audit *audit, const struct spot *spot,
 			    const struct memslot *slot)
@@ -357,6 +359,9 @@ bool audit_table(struct audit *audit, struct table *table, uint64_t *index)
 			return false;
 		}
 		(void)audit_entry(audit, &spot);
+		if (spte_is_present(spot.spte)) {
+			audit_spend(audit, PRESENT_ENTRIES);
+		}
 	}
 	audit->out->tables++;
 	return true;
