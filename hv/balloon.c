@@ -46,12 +46,21 @@ static int give_page(struct partition *partition, gfn_t page)
 	return 0;
 }
 
-void balloon_filled(struct partition *partition)
+int balloon_fill(struct partition *partition, gfn_t page, pfn_t frame)
 {
+	int status = mmu_page_insert(&partition->mmu, page, frame);
+
+	if (status) {
+		(void)PARTITION_DATA_BUG_ON(
+			&partition->bug, frames_free(frame, 1, partition->id) != 0, RULE_I4,
+			.has_gfn = true, .gfn = page.v, .text = "a new frame changed its owner");
+		return status;
+	}
 	if (partition->balloon.given > 0) {
 		partition->balloon.given--;
 	}
 	partition->balloon.took++;
+	return 0;
 }
 
 static int take_page(struct partition *partition, gfn_t page)
@@ -66,18 +75,7 @@ static int take_page(struct partition *partition, gfn_t page)
 		return -EPERM;
 	}
 	status = frames_alloc(1, 1, partition->id, FRAME_PRIVATE, &frame);
-	if (status) {
-		return status;
-	}
-	status = mmu_page_insert(&partition->mmu, page, frame);
-	if (status) {
-		(void)PARTITION_DATA_BUG_ON(
-			&partition->bug, frames_free(frame, 1, partition->id) != 0, RULE_I4,
-			.has_gfn = true, .gfn = page.v, .text = "a new frame changed its owner");
-		return status;
-	}
-	balloon_filled(partition);
-	return 0;
+	return status ? status : balloon_fill(partition, page, frame);
 }
 
 static int64_t each_page(struct partition *partition, gfn_t start, uint64_t count,

@@ -36,7 +36,11 @@ balloon_give(struct partition *partition, gfn_t start, uint64_t count);
 int64_t __attribute__((warn_unused_result))
 balloon_take(struct partition *partition, gfn_t start, uint64_t count);
 
-/* A page that had been given is there again, by whoever filled it. */
-void balloon_filled(struct partition *partition);
+/*
+ * Puts `frame`, new and the partition's own, behind a page that had been given; it is freed
+ * when that fails: -ENOENT, -EEXIST, -ENOMEM, -EIO. Core; not in a read section.
+ */
+int __attribute__((warn_unused_result))
+balloon_fill(struct partition *partition, gfn_t page, pfn_t frame);
 
 #endif

@@ -176,15 +176,7 @@ static int fill_new(struct partition *partition, gfn_t page, const void *source)
 		return status;
 	}
 	fill(frame, source);
-	status = mmu_page_insert(&partition->mmu, page, frame);
-	if (status) {
-		(void)PARTITION_DATA_BUG_ON(
-			&partition->bug, frames_free(frame, 1, partition->id) != 0, RULE_I4,
-			.has_gfn = true, .gfn = page.v, .text = "a new frame changed its owner");
-		return status;
-	}
-	balloon_filled(partition);
-	return 0;
+	return balloon_fill(partition, page, frame);
 }
 
 int memory_fault_fill(struct partition_entry *entry, gpa_t address, const void *source,

@@ -74,39 +74,37 @@ static void *guest_main(void *argument)
 	}
 }
 
-static void *changer_main(void *argument)
+/* Steps, round after round, until there are no guests. */
+static void *run_rounds(void (*step)(uint64_t *seed), uint64_t seed)
 {
-	uint64_t seed = (uintptr_t)argument;
-
 	for (;;) {
 		pthread_barrier_wait(&race.barrier);
 		if (race.guests == 0) {
 			return NULL;
 		}
 		while (!is_stopping()) {
-			change_something(&seed);
-			if (chance(&seed, 4)) {
-				sched_yield();
-			}
+			step(&seed);
 		}
 		pthread_barrier_wait(&race.barrier);
 	}
 }
 
+static void change_step(uint64_t *seed)
+{
+	change_something(seed);
+	if (chance(seed, 4)) {
+		sched_yield();
+	}
+}
+
+static void *changer_main(void *argument)
+{
+	return run_rounds(change_step, (uintptr_t)argument);
+}
+
 static void *keeper_main(void *argument)
 {
-	uint64_t seed = (uintptr_t)argument;
-
-	for (;;) {
-		pthread_barrier_wait(&race.barrier);
-		if (race.guests == 0) {
-			return NULL;
-		}
-		while (!is_stopping()) {
-			keep_house(&seed);
-		}
-		pthread_barrier_wait(&race.barrier);
-	}
+	return run_rounds(keep_house, (uintptr_t)argument);
 }
 
 static void run_round(void)
