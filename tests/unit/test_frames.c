@@ -30,14 +30,6 @@ static uint8_t *arena;
 static void *table;
 static uint64_t seed = 88172645463325252;
 
-static uint64_t random_word(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
-
 /* Frames 16 to `end` but for a hole at [1000, 1100). All of the arena is dirty. */
 static void start(uint64_t end)
 {
@@ -597,7 +589,7 @@ static void test_single_frames_at_random(void **state)
 	all = before.free;
 	for (unsigned int step = 0; step < 100000; step++) {
 		/* Long waves, so that it runs full and nearly empty. */
-		bool take = random_word() % 100 < (step / 20000 % 2 ? 35u : 75u);
+		bool take = test_random(&seed) % 100 < (step / 20000 % 2 ? 35u : 75u);
 
 		if (take) {
 			int status = frames_alloc(1, 1, 3, FRAME_PRIVATE, &held[count]);
@@ -610,7 +602,7 @@ static void test_single_frames_at_random(void **state)
 				count++;
 			}
 		} else if (count) {
-			size_t which = random_word() % count;
+			size_t which = test_random(&seed) % count;
 
 			assert_int_equal(frames_free(held[which], 1, 3), 0);
 			assert_int_equal(frames_free(held[which], 1, 3), -EINVAL);
@@ -641,7 +633,7 @@ static void test_random_against_a_model(void **state)
 		size_t count;
 		pfn_t first;
 
-		random_word();
+		test_random(&seed);
 		owner = (owner_t)(1 + (seed >> 20) % 5);
 		count = 1 + (seed >> 30) % 300;
 		first = pfn((seed >> 40) % FRAMES);
@@ -702,7 +694,7 @@ static void test_random_grants_against_a_model(void **state)
 		model[i] = frame_get(pfn(i));
 	}
 	for (unsigned int step = 0; step < 20000; step++) {
-		uint64_t word = random_word();
+		uint64_t word = test_random(&seed);
 		uint64_t first = a.v - 2048 + (word >> 8) % 3072;
 		size_t count = word % 3 ? 1 + (word >> 20) % 40 : 512;
 		owner_t owner = (owner_t)(1 + (word >> 32) % 3);

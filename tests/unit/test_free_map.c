@@ -13,18 +13,11 @@
 #include <cmocka.h>
 
 #include "mm/free_map.h"
+#include "tests/unit/harness.h"
 
 static struct free_map map;
 static void *memory;
 static uint64_t seed = 88172645463325252;
-
-static uint64_t random_word(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
 
 /* The memory is dirty, and malloc() of the exact size shows what is written beyond it. */
 static void start(uint64_t end)
@@ -79,10 +72,10 @@ static void check_size(uint64_t end)
 	}
 	assert_int_equal(free_map_next(&map, 0), UINT64_MAX);
 	for (unsigned int step = 0; step < 1500; step++) {
-		uint64_t first = random_word() % end;
-		uint64_t count = 1 + random_word() % (step % 3 ? 3 : 200);
-		uint64_t align = UINT64_C(1) << random_word() % 8;
-		bool is_free = random_word() % 2;
+		uint64_t first = test_random(&seed) % end;
+		uint64_t count = 1 + test_random(&seed) % (step % 3 ? 3 : 200);
+		uint64_t align = UINT64_C(1) << test_random(&seed) % 8;
+		bool is_free = test_random(&seed) % 2;
 		uint64_t next = first;
 		uint64_t found = 0;
 		uint64_t expected = 0;
@@ -93,11 +86,11 @@ static void check_size(uint64_t end)
 		for (uint64_t i = first; i < first + count; i++) {
 			model[i] = is_free;
 		}
-		first = random_word() % end;
+		first = test_random(&seed) % end;
 		for (next = first; next < end && !model[next]; next++) {
 		}
 		assert_int_equal(free_map_next(&map, first), next < end ? next : UINT64_MAX);
-		count = 1 + random_word() % 150;
+		count = 1 + test_random(&seed) % 150;
 		any = model_find(model, end, count, align, &expected);
 		assert_int_equal(free_map_find(&map, count, align, &found), any);
 		assert_int_equal(found, expected);

@@ -9,6 +9,7 @@
 /* sources: mm/[a-z]*.c lib/bug.c lib/status.c lib/printf.c lib/string_util.c lib/mul_div.c */
 /* sources: tests/unit/harness.c tests/unit/cells.c */
 #include "tests/unit/cells.h"
+#include "tests/unit/harness.h"
 
 static void test_who_may(void **state)
 {
@@ -267,12 +268,9 @@ static void test_absent_buffer(void **state)
 
 static uint64_t random_next(void)
 {
-	static uint64_t x = 88172645463325252;
+	static uint64_t seed = 88172645463325252;
 
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x;
+	return test_random(&seed);
 }
 
 /* Numbers near what is meant, and far from it. */

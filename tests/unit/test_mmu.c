@@ -361,14 +361,6 @@ static void test_no_progress_is_stuck(void **state)
 	fixture_end(&fixture);
 }
 
-static uint64_t next_random(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
-}
-
 /* A fault, and that what it mapped is what slot and backing say. */
 static void random_fault(struct fixture *fixture, unsigned int view, uint64_t frame,
 			 unsigned int access)
@@ -454,7 +446,7 @@ static int random_view_change(struct fixture *fixture, unsigned int view, uint64
 
 static void random_step(struct fixture *fixture, uint64_t *seed)
 {
-	uint64_t r = next_random(seed);
+	uint64_t r = test_random(seed);
 	unsigned int id = (unsigned int)(r >> 8) % 5;
 	unsigned int view = (unsigned int)(r >> 12) % 3;
 	uint64_t frame = (r >> 16) % 0x1800;

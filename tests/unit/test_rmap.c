@@ -15,6 +15,7 @@
 #include "lib/string.h"
 #include "mm/cache.h"
 #include "mm/rmap.h"
+#include "tests/unit/harness.h"
 
 #define PAGES 64
 
@@ -345,9 +346,7 @@ static void test_random_against_a_model(void **state)
 		enum rmap_result result;
 		bool held;
 
-		seed ^= seed << 13;
-		seed ^= seed >> 7;
-		seed ^= seed << 17;
+		(void)test_random(&seed);
 		frame = (unsigned int)(seed >> 8) % 300;
 		spte = (unsigned int)(seed >> 40) % 16;
 		held = model[frame][spte];
